@@ -1,0 +1,93 @@
+/** The AWS service models in `models/`, as they are on disk, and the few questions that everything asks of them. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+export type Protocol = 'json' | 'rest-json' | 'rest-xml' | 'query' | 'ec2';
+
+export interface ShapeRef {
+  shape: string;
+  location?: 'header' | 'headers' | 'uri' | 'querystring' | 'statusCode';
+  locationName?: string;
+  streaming?: boolean;
+  xmlAttribute?: boolean;
+  xmlNamespace?: { uri: string; prefix?: string };
+  flattened?: boolean;
+  idempotencyToken?: boolean;
+  deprecated?: boolean;
+  queryName?: string;
+}
+
+export interface Shape {
+  type: 'structure' | 'list' | 'map' | 'string' | 'blob' | 'timestamp' | 'boolean' | 'integer' | 'long' | 'float' | 'double';
+  members?: Record<string, ShapeRef>;
+  member?: ShapeRef;
+  key?: ShapeRef;
+  value?: ShapeRef;
+  required?: string[];
+  enum?: string[];
+  min?: number;
+  max?: number;
+  pattern?: string;
+  payload?: string;
+  flattened?: boolean;
+  streaming?: boolean;
+  sensitive?: boolean;
+  exception?: boolean;
+  fault?: boolean;
+  error?: { code?: string; httpStatusCode?: number; senderFault?: boolean };
+  timestampFormat?: 'iso8601' | 'rfc822' | 'unixTimestamp';
+  xmlNamespace?: { uri: string; prefix?: string };
+  locationName?: string;
+}
+
+export interface OperationModel {
+  name: string;
+  http: { method: string; requestUri: string; responseCode?: number };
+  input?: ShapeRef;
+  output?: ShapeRef & { resultWrapper?: string };
+  errors?: ShapeRef[];
+  httpChecksum?: { requestAlgorithmMember?: string; requestChecksumRequired?: boolean; requestValidationModeMember?: string };
+}
+
+export interface ServiceModel {
+  metadata: {
+    apiVersion: string;
+    endpointPrefix: string;
+    protocol: Protocol;
+    jsonVersion?: '1.0' | '1.1';
+    targetPrefix?: string;
+    signingName?: string;
+    serviceId: string;
+    xmlNamespace?: string;
+  };
+  operations: Record<string, OperationModel>;
+  /** Names that real AWS knows and this model does not describe: answered 501. */
+  otherOperations: string[];
+  shapes: Record<string, Shape>;
+}
+
+const modelsDir = path.join(import.meta.dirname, '..', '..', 'models');
+const loaded = new Map<string, ServiceModel>();
+
+/** Names of all services that have a model, such as `codecommit`. */
+export function modelNames(): string[] {
+  return readdirSync(modelsDir)
+    .filter((file) => file.endsWith('.json') && !file.endsWith('.patch.json'))
+    .map((file) => file.slice(0, -'.json'.length))
+    .sort();
+}
+
+/** Reads and keeps one model; about 3 ms for the largest. */
+export function loadModel(service: string): ServiceModel {
+  let model = loaded.get(service);
+  if (!model) {
+    model = JSON.parse(readFileSync(path.join(modelsDir, `${service}.json`), 'utf8')) as ServiceModel;
+    loaded.set(service, model);
+  }
+  return model;
+}
+
+/** The name that clients put in the credential scope. */
+export function signingName(model: ServiceModel): string {
+  return model.metadata.signingName ?? model.metadata.endpointPrefix;
+}
