@@ -7,9 +7,11 @@ export interface BlobInfo {
   size: number;
   /** lower-case hex */
   sha256: string;
+  /** When put became visible, by the store's clock; for sweeps of blobs that no row names. */
+  storedAt: Date;
 }
 
-/** Plain-byte range, both ends inclusive, as in an HTTP Range header. */
+/** Plain-byte range, both ends inclusive, as in an HTTP Range header. `end` may lie past the last byte; `start` may not (RangeError). */
 export interface ByteRange {
   start: number;
   end: number;
@@ -25,10 +27,12 @@ export class BlobCorruptError extends Error {
 /**
  * Bytes that outlive processes: git packs, S3 objects, artifacts. Rows say which blobs exist; this store only keeps them.
  *
- * Keys: `[A-Za-z0-9._-]+` segments joined by `/`, no `..`; a key is written once and never changed, so readers need no lock.
+ * Keys: `[A-Za-z0-9._-]+` segments of at most 100 characters joined by `/`, no `.` or `..`, at most 500 in all (else TypeError); a key is
+ *   written once and never changed, so readers need no lock. Let the last segment begin with random characters: stores spread by its first two.
  * put: streams; the blob is visible (head, get, list) only when put has resolved, whole and durable (fsync). A put that fails or whose
  *   process dies leaves nothing visible; `sweep` clears what it left on disk. Putting an existing key again replaces it atomically.
- * get: fails with BlobNotFoundError before the first byte; ranges are of plain bytes; damage is BlobCorruptError on the stream, never wrong bytes.
+ * get: fails with BlobNotFoundError before the first byte; ranges are of plain bytes; damage is BlobCorruptError (of get, or on the stream when it
+ *   shows later), never wrong bytes. The caller reads the stream to its end or destroys it.
  * delete: idempotent. A reader that already opened the blob may read to its end.
  * Concurrency: every call may run beside every other, from any process that shares the store.
  */
@@ -41,4 +45,18 @@ export interface BlobStore {
   list(prefix: string, after?: string): AsyncIterable<BlobInfo>;
   /** Removes what interrupted puts older than `olderThan` left behind. */
   sweep(olderThan: Date): Promise<void>;
+}
+
+const KEY = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[A-Za-z0-9._-]{1,100}(?:\/[A-Za-z0-9._-]{1,100})*$/;
+
+/** Drivers call this first, so that a key can never leave its store. */
+export function checkBlobKey(key: string): void {
+  if (key.length > 500 || !KEY.test(key)) throw new TypeError(`Not a blob key: ${JSON.stringify(key.slice(0, 100))}`);
+}
+
+/** The range as it applies to a blob of `size` bytes; RangeError when it begins past the end. */
+export function clampRange(range: ByteRange, size: number): ByteRange {
+  const end = Math.min(range.end, size - 1);
+  if (range.start < 0 || range.start > end) throw new RangeError(`No bytes ${range.start}-${range.end} in a blob of ${size}.`);
+  return { start: range.start, end };
 }
