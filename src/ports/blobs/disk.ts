@@ -104,13 +104,18 @@ async function writeSealed(file: FileHandle, storeKey: Buffer, blobKey: string, 
   let size = 0;
   let index = 0;
   let pending = [header];
+  // One call writes while the next chunks are sealed.
+  let writing = Promise.resolve();
   for await (const { plain, last } of chunksOf(body, digest)) {
     size += plain.length;
     pending.push(sealChunk(dataKey, index++, last, plain));
     if (pending.length < CHUNKS_PER_CALL) continue;
-    await writeAll(file, pending);
+    await writing;
+    writing = writeAll(file, pending);
+    writing.catch(() => undefined); // Thrown by the next await; not to be taken for unhandled until then.
     pending = [];
   }
+  await writing;
   const footer = { size, sha256: digest.digest('hex') };
   await writeAll(file, [...pending, sealFooter(dataKey, footer)]);
   return footer;
