@@ -1,0 +1,68 @@
+/** One transaction of the platform: rows, event, job and wake-up commit together or not at all. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Kysely, sql } from 'kysely';
+import type { AwsEvent, Tables, Transaction } from '../platform.ts';
+import { CHANNEL, notification } from '../signals.ts';
+
+/** The job that hands an event to the rules of its bus; the `events` service answers to it. */
+export const DELIVER_EVENT = 'events.deliver';
+/** The job behind every reconciler. */
+export const RECONCILE = 'platform.reconcile';
+
+const SERIALIZATION_FAILURE = '40001';
+const DEADLOCK = '40P01';
+const ATTEMPTS = 8;
+const JOB_ATTEMPTS = 12;
+
+export async function inTransaction<T>(database: Kysely<Tables>, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const afterCommit: (() => void)[] = [];
+    try {
+      const result = await database.transaction().execute((trx) => work(new PlatformTransaction(trx, afterCommit)));
+      for (const action of afterCommit) action();
+      return result;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if ((code !== SERIALIZATION_FAILURE && code !== DEADLOCK) || attempt === ATTEMPTS) throw error;
+      // Whoever collided must not collide again in the same step.
+      await delay(Math.random() * 10 * attempt);
+    }
+  }
+}
+
+class PlatformTransaction implements Transaction {
+  readonly sql: Kysely<Tables>;
+  readonly #afterCommit: (() => void)[];
+
+  constructor(trx: Kysely<Tables>, afterCommit: (() => void)[]) {
+    this.sql = trx;
+    this.#afterCommit = afterCommit;
+  }
+
+  async emit(event: AwsEvent): Promise<void> {
+    const { time = new Date(), ...rest } = event;
+    await this.enqueue(DELIVER_EVENT, { ...rest, id: randomUUID(), time: time.toISOString() });
+  }
+
+  async enqueue(job: string, payload: unknown, options: { key?: string; queue?: string; runAt?: Date; maxAttempts?: number } = {}): Promise<void> {
+    const { key = null, queue = null, runAt = null, maxAttempts = JOB_ATTEMPTS } = options;
+    await sql`select graphile_worker.add_job(${job}, ${JSON.stringify(payload)}::json, queue_name => ${queue}::text,
+      run_at => ${runAt}::timestamptz, max_attempts => ${maxAttempts}::int, job_key => ${key}::text)`.execute(this.sql);
+  }
+
+  async reconcile(kind: string, id: string, at?: Date): Promise<void> {
+    const name = `${kind}:${id}`;
+    // A timer has a key of its own, since replacing the waiting immediate call by a later one would lose the wake-up.
+    const key = at ? `${name}@${Math.ceil(at.getTime() / 1000)}` : name;
+    await this.enqueue(RECONCILE, { kind, id }, { key, queue: name, runAt: at });
+  }
+
+  async signal(topic: string, payload?: string): Promise<void> {
+    await sql`select pg_notify(${CHANNEL}, ${notification(topic, payload)})`.execute(this.sql);
+  }
+
+  onCommit(action: () => void): void {
+    this.#afterCommit.push(action);
+  }
+}
