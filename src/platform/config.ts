@@ -1,3 +1,6 @@
+import { homedir } from 'node:os';
+import path from 'node:path';
+
 /** Everything that can be set, in one typed object, read once at start. */
 export interface Config {
   /** Absolute path of the data directory. */
@@ -20,4 +23,81 @@ export interface Config {
   };
   /** Service name → endpoint of another AWS (real or not), from `PENSTOCK_ENDPOINT_<SERVICE>`. */
   serviceEndpoints: Record<string, string>;
+}
+
+/** What the command line gave; the rest comes from `PENSTOCK_*`, then from defaults. Ports of 0 take a free one. */
+export interface Settings {
+  data?: string | undefined;
+  listen?: string | undefined;
+  port?: string | undefined;
+  tlsPort?: string | undefined;
+  sshPort?: string | undefined;
+  role?: string | undefined;
+  machines?: string | undefined;
+  account?: string | undefined;
+}
+
+export interface Ports {
+  http: number;
+  https: number;
+  ssh: number;
+}
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const DEFAULTS = { listen: '127.0.0.1', port: '4600', tlsPort: '4601', sshPort: '4602', role: 'all', machines: 'auto', account: '123456789012' };
+const ROLES = ['all', 'api', 'worker'] as const;
+const MACHINES = ['auto', 'process', 'sandbox', 'dummy'] as const;
+
+export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config: Config; ports: Ports } {
+  const setting = (name: keyof typeof DEFAULTS, variable: string): string => settings[name] ?? (env[variable] || DEFAULTS[name]);
+  const dataDir = path.resolve(settings.data ?? (env.PENSTOCK_DATA || defaultDataDir(env)));
+  const account = setting('account', 'PENSTOCK_ACCOUNT');
+  if (!/^\d{12}$/.test(account)) throw new ConfigError(`--account must be 12 digits, not "${account}".`);
+  return {
+    config: {
+      dataDir,
+      listen: setting('listen', 'PENSTOCK_LISTEN'),
+      region: env.PENSTOCK_REGION || env.AWS_REGION || env.AWS_DEFAULT_REGION || 'us-east-1',
+      account,
+      role: oneOf('--role', setting('role', 'PENSTOCK_ROLE'), ROLES),
+      machines: oneOf('--machines', setting('machines', 'PENSTOCK_MACHINES'), MACHINES),
+      databaseUrl: env.PENSTOCK_DATABASE_URL || undefined,
+      logLevel: env.PENSTOCK_LOG_LEVEL || 'info',
+      endpoints: { http: '', https: undefined, ssh: undefined },
+      serviceEndpoints: serviceEndpoints(env),
+    },
+    ports: {
+      http: portNumber('--port', setting('port', 'PENSTOCK_PORT')),
+      https: portNumber('--tls-port', setting('tlsPort', 'PENSTOCK_TLS_PORT')),
+      ssh: portNumber('--ssh-port', setting('sshPort', 'PENSTOCK_SSH_PORT')),
+    },
+  };
+}
+
+/** `PENSTOCK_DATA`, else `penstock` in the place where this system keeps users' data. */
+export function defaultDataDir(env: NodeJS.ProcessEnv): string {
+  return path.join(env.XDG_DATA_HOME || path.join(homedir(), '.local', 'share'), 'penstock');
+}
+
+function serviceEndpoints(env: NodeJS.ProcessEnv): Record<string, string> {
+  const prefix = 'PENSTOCK_ENDPOINT_';
+  return Object.fromEntries(
+    Object.entries(env)
+      .filter(([name, value]) => name.startsWith(prefix) && value)
+      .map(([name, value]) => [name.slice(prefix.length).toLowerCase().replaceAll('_', '-'), value!]),
+  );
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  if ((allowed as readonly string[]).includes(value)) return value as T;
+  throw new ConfigError(`${option} must be one of ${allowed.join(', ')}, not "${value}".`);
+}
+
+function portNumber(option: string, value: string): number {
+  const port = Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new ConfigError(`${option} must be a port number from 0 to 65535, not "${value}".`);
 }

@@ -2,11 +2,13 @@
 import type { Kysely } from 'kysely';
 import type { BlobStore } from '../ports/blobs/port.ts';
 import type { MachineDriver } from '../ports/machines/port.ts';
+import type { CertificateAuthority } from './authority.ts';
 import type { AwsClients } from './aws.ts';
 import type { Config } from './config.ts';
 import type { Keyring } from './keyring.ts';
 import type { Logger } from './log.ts';
 import type { Paging } from './paging.ts';
+import type { Processes } from './processes.ts';
 
 /**
  * All tables, by schema-qualified name. Each service adds its own:
@@ -67,4 +69,8 @@ export interface Platform {
   /** Seals and opens small secrets and tokens under the master key. */
   readonly keyring: Keyring;
   readonly paging: Paging;
+  /** Which Penstock processes live; for leases. */
+  readonly processes: Processes;
+  /** The local CA, shared by all processes of the installation. */
+  readonly authority: CertificateAuthority;
 }
