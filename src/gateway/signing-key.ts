@@ -1,0 +1,44 @@
+/** Keys and signatures of Signature Version 4. */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+/** `20261122/us-east-1/codecommit/aws4_request`, in its parts. */
+export interface Scope {
+  /** `YYYYMMDD` */
+  date: string;
+  region: string;
+  service: string;
+}
+
+export function scopeText({ date, region, service }: Scope): string {
+  return `${date}/${region}/${service}/aws4_request`;
+}
+
+function hmac(key: string | Buffer, data: string): Buffer {
+  return createHmac('sha256', key).update(data).digest();
+}
+
+const KEPT_KEYS = 2000;
+const kept = new Map<string, Buffer>();
+
+/** The key for one day, region and service. Kept, since its four HMACs cost more than the signature itself. */
+export function signingKey(secret: string, scope: Scope): Buffer {
+  const name = `${scope.date}/${scope.region}/${scope.service}/${secret}`;
+  let key = kept.get(name);
+  if (key === undefined) {
+    key = hmac(hmac(hmac(hmac(`AWS4${secret}`, scope.date), scope.region), scope.service), 'aws4_request');
+    if (kept.size >= KEPT_KEYS) kept.delete(kept.keys().next().value!);
+    kept.set(name, key);
+  }
+  return key;
+}
+
+export function sign(key: Buffer, stringToSign: string): string {
+  return hmac(key, stringToSign).toString('hex');
+}
+
+/** Compares in constant time; texts of other lengths differ. */
+export function sameSignature(expected: string, given: string): boolean {
+  const a = Buffer.from(expected);
+  const b = Buffer.from(given);
+  return a.length === b.length && timingSafeEqual(a, b);
+}
