@@ -1,0 +1,24 @@
+/** One codec per wire protocol; the model says which a service speaks. */
+import type { Protocol, ServiceModel } from '../../platform/model.ts';
+import type { Codec } from './codec.ts';
+import { jsonCodec } from './json.ts';
+import { queryCodec } from './query.ts';
+import { restJsonCodec } from './rest-json.ts';
+import { restXmlCodec } from './rest-xml.ts';
+
+export type { Codec, WireError, WireRequest, WireResponse } from './codec.ts';
+export { takesStream } from './http-bindings.ts';
+export { findRestOperation, type RestOperation } from './routes.ts';
+
+const CODECS: Partial<Record<Protocol, Codec>> = {
+  json: jsonCodec,
+  'rest-json': restJsonCodec,
+  'rest-xml': restXmlCodec,
+  query: queryCodec,
+};
+
+export function codecFor(model: ServiceModel): Codec {
+  const codec = CODECS[model.metadata.protocol];
+  if (!codec) throw new Error(`There is no codec for protocol ${model.metadata.protocol} of ${model.metadata.serviceId}.`);
+  return codec;
+}
