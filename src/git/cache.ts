@@ -1,0 +1,250 @@
+/**
+ * Repositories as git's own programs can read them. Rows and blobs are the truth; a directory here is only a cache that any process can
+ * make again, and several processes of one host may share it without locks, because nothing in it ever changes:
+ *
+ *     <id>/base/               a git directory without references, to read objects by id
+ *     <id>/objects/            the packs of the repository; named by content, moved in whole
+ *     <id>/views/<generation>/ a git directory with HEAD and all references as they were in that generation
+ *     <id>/incoming/           quarantines of pushes under way
+ *
+ * Each change of a repository's references or packs has its own generation (a number in its row), so a reader who knows the number knows
+ * whether the view is there, and a view once there is right for ever.
+ */
+import { randomBytes } from 'node:crypto';
+import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import type { BlobStore } from '../ports/blobs/port.ts';
+import type { GitPlace } from './program.ts';
+import { runGit } from './program.ts';
+
+/** A repository at one moment: everything that a view is made of. Read in one statement, so that its parts belong together. */
+export interface RepositoryState {
+  generation: string;
+  /** What HEAD points at, e.g. `refs/heads/main`; it need not exist. */
+  head: string;
+  /** Sorted by the bytes of their names. */
+  refs: { name: string; objectId: string; peeledId: string | null }[];
+  /** `name` is git's checksum of the pack. */
+  packs: { name: string; blobKey: string }[];
+}
+
+/** A git directory that shows one generation. */
+export interface View extends GitPlace {
+  generation: string;
+}
+
+const config = `[core]
+	repositoryformatversion = 0
+	bare = true
+[uploadpack]
+	allowFilter = true
+	allowTipSHA1InWant = true
+	allowReachableSHA1InWant = true
+[repack]
+	writeBitmaps = false
+`;
+
+/** A view is deleted this long after a newer one was seen: whoever still opens it has long read its references. */
+const SUPERSEDED_MS = 60_000;
+/** Quarantines of dead processes of other hosts, of which nobody knows. */
+const ABANDONED_MS = 24 * 3_600_000;
+
+export class GitCache {
+  readonly #root: string;
+  readonly #blobs: BlobStore;
+  readonly #opening = new Map<string, Promise<View>>();
+  readonly #superseded = new Map<string, number>();
+  readonly #swept = new Set<string>();
+
+  /** `root` is a directory of this cache's own, on the disk where quarantines may grow. */
+  constructor(root: string, blobs: BlobStore) {
+    this.#root = root;
+    this.#blobs = blobs;
+  }
+
+  /**
+   * The repository as it is in `generation` or later. `load` is asked only when the view is not there yet; undefined when the
+   * repository is gone.
+   */
+  async open(id: string, generation: string, load: () => Promise<RepositoryState | undefined>): Promise<View | undefined> {
+    const view = this.#view(id, generation);
+    if (await exists(path.join(view.gitDir, 'HEAD'))) return view;
+    const key = `${id}/${generation}`;
+    let opening = this.#opening.get(key) as Promise<View | undefined> | undefined;
+    if (!opening) {
+      opening = this.#make(id, load).finally(() => this.#opening.delete(key));
+      this.#opening.set(key, opening as Promise<View>);
+    }
+    return opening;
+  }
+
+  /** For reading objects by id; valid as soon as `open` has resolved once for a generation that has them. */
+  base(id: string): GitPlace {
+    const home = path.join(this.#root, id);
+    return { gitDir: path.join(home, 'base'), objects: path.join(home, 'objects') };
+  }
+
+  /** An empty place for objects that are not yet the repository's, which reads the repository's as well. */
+  async incoming(id: string): Promise<{ directory: string; place: GitPlace }> {
+    await this.#prepare(id);
+    const name = `${hostname()}.${process.pid}.${randomBytes(8).toString('hex')}`;
+    const directory = path.join(this.#root, id, 'incoming', name);
+    const objects = path.join(directory, 'objects');
+    await mkdir(path.join(objects, 'pack'), { recursive: true });
+    const base = this.base(id);
+    return { directory, place: { gitDir: base.gitDir, objects, alternates: [base.objects] } };
+  }
+
+  /** Moves a pack and its index in. The index last: git finds packs by their index. */
+  async install(id: string, name: string, from: string): Promise<void> {
+    const pack = path.join(this.#root, id, 'objects', 'pack');
+    await rename(path.join(from, `pack-${name}.pack`), path.join(pack, `pack-${name}.pack`));
+    await rename(path.join(from, `pack-${name}.rev`), path.join(pack, `pack-${name}.rev`)).catch(() => {});
+    await rename(path.join(from, `pack-${name}.idx`), path.join(pack, `pack-${name}.idx`));
+  }
+
+  /** Forgets a repository on this host. */
+  async remove(id: string): Promise<void> {
+    this.#swept.delete(id);
+    await rm(path.join(this.#root, id), { recursive: true, force: true });
+  }
+
+  /** Ids of all repositories that have something here. */
+  async list(): Promise<string[]> {
+    return (await readdir(this.#root).catch(() => [])).filter((name) => !name.startsWith('.'));
+  }
+
+  #view(id: string, generation: string): View {
+    const home = path.join(this.#root, id);
+    return { gitDir: path.join(home, 'views', generation), objects: path.join(home, 'objects'), generation };
+  }
+
+  async #make(id: string, load: () => Promise<RepositoryState | undefined>): Promise<View | undefined> {
+    const state = await load();
+    if (!state) return undefined;
+    await this.#prepare(id);
+    await this.#fetchPacks(id, state.packs);
+    const view = this.#view(id, state.generation);
+    if (!(await exists(path.join(view.gitDir, 'HEAD')))) await this.#writeView(view, state);
+    await this.#dropOldViews(id, state.generation);
+    return view;
+  }
+
+  async #writeView(view: View, state: RepositoryState): Promise<void> {
+    const lines = state.refs.map((ref) => `${ref.objectId} ${ref.name}\n${ref.peeledId ? `^${ref.peeledId}\n` : ''}`);
+    await createWhole(view.gitDir, async (directory) => {
+      await mkdir(path.join(directory, 'refs'));
+      await writeFile(path.join(directory, 'config'), config);
+      await writeFile(path.join(directory, 'packed-refs'), `# pack-refs with: peeled fully-peeled sorted \n${lines.join('')}`);
+      await writeFile(path.join(directory, 'HEAD'), `ref: ${state.head}\n`);
+    });
+  }
+
+  async #prepare(id: string): Promise<void> {
+    const home = path.join(this.#root, id);
+    if (!(await exists(path.join(home, 'base', 'HEAD')))) {
+      await createWhole(home, async (directory) => {
+        await mkdir(path.join(directory, 'base', 'refs'), { recursive: true });
+        await mkdir(path.join(directory, 'objects', 'pack'), { recursive: true });
+        await mkdir(path.join(directory, 'views'));
+        await mkdir(path.join(directory, 'incoming'));
+        await writeFile(path.join(directory, 'base', 'config'), config);
+        await writeFile(path.join(directory, 'base', 'HEAD'), 'ref: refs/heads/main\n');
+      });
+    }
+    if (!this.#swept.has(id)) {
+      this.#swept.add(id);
+      await this.#sweepIncoming(id);
+    }
+  }
+
+  /** Fetches what is missing; a pack is checked whole while its index is made. */
+  async #fetchPacks(id: string, packs: RepositoryState['packs']): Promise<void> {
+    const present = new Set(await readdir(path.join(this.#root, id, 'objects', 'pack')));
+    const missing = packs.filter(({ name }) => !present.has(`pack-${name}.idx`));
+    const fetchOthers = async () => {
+      for (let next = missing.pop(); next; next = missing.pop()) await this.#fetchPack(id, next);
+    };
+    await Promise.all([fetchOthers(), fetchOthers()]);
+  }
+
+  async #fetchPack(id: string, { name, blobKey }: { name: string; blobKey: string }): Promise<void> {
+    const { directory, place } = await this.incoming(id);
+    try {
+      const pack = await this.#blobs.get(blobKey);
+      const result = await runGit(['index-pack', '--stdin'], { place, input: pack });
+      const found = /[0-9a-f]{40}/.exec(result.stdout.toString())?.[0];
+      if (result.code !== 0 || found !== name)
+        throw new Error(`Pack ${blobKey} of repository ${id} cannot be read: ${result.stderr.trim()}`);
+      await this.install(id, name, path.join(place.objects, 'pack'));
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  async #dropOldViews(id: string, current: string): Promise<void> {
+    const views = path.join(this.#root, id, 'views');
+    const now = Date.now();
+    for (const name of await readdir(views)) {
+      if (!/^\d+$/.test(name) || BigInt(name) >= BigInt(current)) continue;
+      const directory = path.join(views, name);
+      const since = this.#superseded.get(directory) ?? now;
+      this.#superseded.set(directory, since);
+      if (now - since < SUPERSEDED_MS) continue;
+      this.#superseded.delete(directory);
+      await removeWhole(directory);
+    }
+  }
+
+  /** Quarantines that a killed process left behind. */
+  async #sweepIncoming(id: string): Promise<void> {
+    const incoming = path.join(this.#root, id, 'incoming');
+    for (const name of await readdir(incoming)) {
+      const directory = path.join(incoming, name);
+      const [host, pid] = name.split(/\.(?=\d+\.[0-9a-f]+$)/);
+      const dead = host === hostname() && !isAlive(Number.parseInt(pid ?? '', 10));
+      const age = Date.now() - ((await stat(directory).catch(() => undefined))?.mtimeMs ?? 0);
+      if (dead || age > ABANDONED_MS) await rm(directory, { recursive: true, force: true });
+    }
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Makes a directory appear at once with all that `fill` puts into it; when another process was first, its directory stays. */
+async function createWhole(directory: string, fill: (temporary: string) => Promise<void>): Promise<void> {
+  const parent = path.dirname(directory);
+  const temporary = path.join(parent, `.${path.basename(directory)}.${randomBytes(6).toString('hex')}`);
+  await mkdir(temporary, { recursive: true });
+  try {
+    await fill(temporary);
+    await rename(temporary, directory);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}
+
+/** Takes a directory away at once: nobody sees it half deleted. */
+async function removeWhole(directory: string): Promise<void> {
+  const away = path.join(path.dirname(directory), `.${path.basename(directory)}.${randomBytes(6).toString('hex')}`);
+  await rename(directory, away).catch(() => {});
+  await rm(away, { recursive: true, force: true });
+}
+
+function isAlive(pid: number): boolean {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

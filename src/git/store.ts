@@ -1,0 +1,29 @@
+/** The git side of one process: the cache, the readers and the blobs of all repositories. */
+import path from 'node:path';
+import type { Platform } from '../platform/platform.ts';
+import type { BlobStore } from '../ports/blobs/port.ts';
+import { GitCache } from './cache.ts';
+import { ObjectReaders } from './object-reader.ts';
+
+export interface GitStore {
+  readonly cache: GitCache;
+  readonly readers: ObjectReaders;
+  readonly blobs: BlobStore;
+}
+
+export function createGitStore(dataDir: string, blobs: BlobStore): GitStore {
+  const cache = new GitCache(path.join(dataDir, 'cache', 'git'), blobs);
+  return { cache, readers: new ObjectReaders(cache), blobs };
+}
+
+const stores = new WeakMap<object, GitStore>();
+
+/** The one store of this platform; a request's context counts as its platform. */
+export function gitStore(platform: Pick<Platform, 'config' | 'blobs'>): GitStore {
+  let store = stores.get(platform.config);
+  if (!store) {
+    store = createGitStore(platform.config.dataDir, platform.blobs);
+    stores.set(platform.config, store);
+  }
+  return store;
+}
