@@ -1,0 +1,166 @@
+/** A build's shell on a machine: commands go in one by one, each comes back with its exit status; see scripts.ts for how. */
+import { randomBytes } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import type { ExecResult, Machine } from '../../../ports/machines/port.ts';
+import type { Shell } from '../buildspec/buildspec.ts';
+import { packFiles, readTarFile } from './files.ts';
+import { MarkerScanner } from './marker-scanner.ts';
+import { DRIVER, RUN } from './scripts.ts';
+
+/** How a command ended. `lost`: the shell itself went away under it (killed, out of memory, aborted). */
+export type CommandResult = { kind: 'exited'; status: number } | { kind: 'lost'; reason: string; oomKilled: boolean };
+
+export interface ShellOptions {
+  machine: Machine;
+  /** Inside: a directory for scripts and state, made here. */
+  directory: string;
+  /** Inside: where the first command starts. */
+  source: string;
+  env: Record<string, string>;
+  shell: Shell;
+  /** Version 0.1 gives each command a shell of its own. */
+  keepState: boolean;
+  /** Output of commands, also of background jobs between them. */
+  onOutput: (chunk: Buffer) => void | Promise<void>;
+  signal: AbortSignal;
+  /** Between TERM and KILL when the signal aborts. */
+  graceMs: number;
+}
+
+/** How long background jobs get to end by themselves once the build is over. */
+const END_GRACE_MS = 200;
+
+export class BuildShell {
+  readonly #options: ShellOptions;
+  readonly #sessions = new Map<string, Session>();
+  #serial = 0;
+
+  private constructor(options: ShellOptions) {
+    this.#options = options;
+  }
+
+  /** `commands`: the scripts that will be asked for by name, written in one go. */
+  static async open(options: ShellOptions, commands: Map<string, string>): Promise<BuildShell> {
+    const shell = new BuildShell(options);
+    const files: Record<string, string> = { 'driver.sh': DRIVER, 'run.sh': RUN };
+    for (const [name, text] of commands) files[`commands/${name}`] = text;
+    await options.machine.put(options.directory, packFiles(files, ['state', 'out']));
+    return shell;
+  }
+
+  /** Runs a command that was given to `open`, as `user` (default: the machine's own). */
+  run(name: string, user?: string): Promise<CommandResult> {
+    return this.#session(user).run(this.#options.keepState ? 'keep' : 'fresh', this.#options.shell, name);
+  }
+
+  /**
+   * What `script` writes on standard output, with the build's variables and directory as they are now, and without changing them. It goes by
+   * a file, since background jobs may be writing to the log at the same time. Undefined when the script fails.
+   */
+  async capture(script: string): Promise<string | undefined> {
+    this.#serial += 1;
+    const name = `capture-${this.#serial}`;
+    const { machine, directory } = this.#options;
+    const target = `${directory}/out/${name}`;
+    await machine.put(`${directory}/commands`, packFiles({ [name]: `(\n${script}\n) >'${target.replaceAll("'", `'\\''`)}'\n` }));
+    const result = await this.#session(undefined).run('peek', this.#options.shell, name);
+    if (result.kind !== 'exited' || result.status !== 0) return undefined;
+    return readTarFile(await machine.get(`${directory}/out`), name);
+  }
+
+  /** Ends the shell and whatever it left running. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.end()));
+    this.#sessions.clear();
+  }
+
+  #session(user: string | undefined): Session {
+    const key = user ?? '';
+    let session = this.#sessions.get(key);
+    if (!session || session.ended) {
+      session = new Session(this.#options, user);
+      this.#sessions.set(key, session);
+    }
+    return session;
+  }
+}
+
+/** One driver process, for one user. A new one takes over when a command kills it. */
+class Session {
+  ended = false;
+  readonly #stdin = new PassThrough();
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  readonly #user: string;
+  #waiting: ((result: CommandResult) => void) | undefined;
+
+  constructor(options: ShellOptions, user: string | undefined) {
+    const mark = randomBytes(12).toString('hex');
+    const scanner = new MarkerScanner(mark);
+    this.#user = user ?? '';
+    this.#done = options.machine
+      .exec({
+        argv: ['sh', `${options.directory}/driver.sh`, options.directory, options.source, mark],
+        cwd: options.source,
+        env: options.env,
+        user,
+        stdin: this.#stdin,
+        graceMs: options.graceMs,
+        signal: AbortSignal.any([options.signal, this.#stop.signal]),
+        onOutput: async (chunk) => {
+          for (const piece of scanner.write(chunk)) {
+            if ('output' in piece) await options.onOutput(piece.output);
+            else this.#settle({ kind: 'exited', status: piece.status });
+          }
+        },
+      })
+      .then(
+        async (result) => {
+          const rest = scanner.end();
+          if (rest.length > 0) await options.onOutput(rest);
+          this.#lose(reasonOf(result), result.oomKilled);
+        },
+        (error: Error) => this.#lose(error.message, false),
+      );
+  }
+
+  run(mode: 'keep' | 'fresh' | 'peek', shell: Shell, file: string): Promise<CommandResult> {
+    if (this.ended) return Promise.resolve({ kind: 'lost', reason: 'the shell has ended', oomKilled: false });
+    return new Promise((resolve) => {
+      this.#waiting = resolve;
+      this.#stdin.write(`${mode} ${shell} ${file} ${this.#user}\n`);
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#stdin.end();
+    const timer = setTimeout(() => this.#stop.abort(), END_GRACE_MS);
+    await this.#done;
+    clearTimeout(timer);
+  }
+
+  #settle(result: CommandResult): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.(result);
+  }
+
+  #lose(reason: string, oomKilled: boolean): void {
+    this.ended = true;
+    this.#stdin.destroy();
+    this.#settle({ kind: 'lost', reason, oomKilled });
+  }
+}
+
+/** In the words that Go's os/exec, and so CodeBuild, has for them. */
+function reasonOf(result: ExecResult): string {
+  if (result.signal) return `signal: ${SIGNAL_WORDS[result.signal] ?? result.signal}`;
+  return `exit status ${result.exitCode ?? 1}`;
+}
+
+const SIGNAL_WORDS: Record<string, string> = {
+  SIGKILL: 'killed',
+  SIGTERM: 'terminated',
+  SIGINT: 'interrupt',
+  SIGSEGV: 'segmentation fault',
+};
