@@ -18,7 +18,18 @@ import { BuildspecError, parseYaml, type YamlMap } from './yaml-tree.ts';
 
 export { BuildspecError } from './yaml-tree.ts';
 
-const TOP_LEVEL = new Set(['version', 'run-as', 'env', 'proxy', 'batch', 'phases', 'reports', 'artifacts', 'cache']);
+const TOP_LEVEL = new Set([
+  'version',
+  'run-as',
+  'env',
+  'proxy',
+  'batch',
+  'phases',
+  'reports',
+  'artifacts',
+  'cache',
+  'environment_variables',
+]);
 const MAX_FALLBACK_KEYS = 5;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -31,7 +42,7 @@ export function parseBuildspec(source: string): Buildspec {
   return {
     version,
     runAs: textAt(root, 'run-as'),
-    env: readEnv(mapAt(root, 'env')),
+    env: readEnv(mapAt(root, 'env'), version === '0.1' ? mapAt(root, 'environment_variables') : undefined),
     phases,
     reports: readReports(mapAt(root, 'reports')),
     artifacts: has(root, 'artifacts') ? readArtifacts(mapAt(root, 'artifacts')) : undefined,
@@ -48,10 +59,11 @@ function readVersion(root: YamlMap): '0.1' | '0.2' {
   throw new BuildspecError(`invalid buildspec \`version\` specified: ${version}, see documentation`);
 }
 
-function readEnv(env: YamlMap): BuildspecEnv {
+/** `old`: version 0.1's `environment_variables`, which called the plain ones `plaintext`. */
+function readEnv(env: YamlMap, old: YamlMap | undefined): BuildspecEnv {
   const exportedVariables = textsAt(env, 'exported-variables');
   for (const name of exportedVariables) checkVariableName(name, lineAt(env, 'exported-variables'));
-  const variables = stringMapAt(env, 'variables');
+  const variables = new Map([...(old ? stringMapAt(old, 'plaintext') : []), ...stringMapAt(env, 'variables')]);
   const parameterStore = stringMapAt(env, 'parameter-store');
   const secretsManager = readSecrets(env);
   for (const section of [variables, parameterStore, secretsManager]) {
