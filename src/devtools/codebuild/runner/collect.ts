@@ -1,0 +1,139 @@
+/**
+ * Which files of a build become an artifact or a cache, and their bytes. Both are found out inside the machine, with its own `find` and
+ * `tar`: so a link can lead only to what the build itself could read, on every driver, even while background jobs still change the tree.
+ */
+import { PassThrough, type Readable } from 'node:stream';
+import picomatch from 'picomatch';
+import type { Machine } from '../../../ports/machines/port.ts';
+import { runScript } from './machine-tools.ts';
+
+export interface Selection {
+  /** Absolute, inside the machine. */
+  baseDirectory: string;
+  /** Relative to the base directory, `/` as separator. */
+  files: string[];
+  /** Patterns that matched nothing. */
+  unmatched: string[];
+  /** Links that were left out because they lead out of the source or to no file. */
+  skippedLinks: string[];
+}
+
+export interface SelectOptions {
+  files: string[];
+  exclude: string[];
+  /** Links are kept as links; else a link to a file stands for the file. */
+  keepLinks: boolean;
+  /** Absolute, inside; links must lead to somewhere in it or in the base directory. */
+  sourceDirectory: string;
+  signal?: AbortSignal;
+}
+
+interface Entry {
+  path: string;
+  link: boolean;
+  allowed: boolean;
+}
+
+/** Files as `path NUL`, then a lone `/`, then links as `path NUL resolved-or-empty NUL`. */
+const LIST = `cd "$1" 2>/dev/null || exit 3
+find . -type f -print0
+printf '/\\0'
+find . -type l -exec sh -c 'for l; do if [ -f "$l" ]; then t=$(readlink -f "$l"); else t=; fi; printf "%s\\0%s\\0" "$l" "$t"; done' sh {} +
+printf '/\\0'
+pwd -P`;
+
+/** Directories inside `directory`, one level, for base directories given as globs. */
+export async function listDirectories(machine: Machine, directory: string, signal?: AbortSignal): Promise<string[]> {
+  const output = await runScript(machine, 'cd "$1" && find . -type d -print0', [directory], { signal });
+  return output.stdout
+    .toString()
+    .split('\0')
+    .map((name) => name.replace(/^\.\/?/, ''))
+    .filter(Boolean)
+    .sort();
+}
+
+/** Undefined when the base directory does not exist. */
+export async function selectFiles(machine: Machine, baseDirectory: string, options: SelectOptions): Promise<Selection | undefined> {
+  const listed = await runScript(machine, LIST, [baseDirectory], { signal: options.signal });
+  if (listed.exitCode === 3) return undefined;
+  if (listed.exitCode === null) throw new Error(`listing ${baseDirectory} was ended by a signal`);
+  const entries = readListing(listed.stdout.toString('utf8'), options);
+  const excluded = options.exclude.map((pattern) => matcher(pattern));
+  const chosen = new Set<string>();
+  const unmatched: string[] = [];
+  for (const pattern of options.files) {
+    const matches = matcher(pattern);
+    const found = entries.filter((entry) => entry.allowed && matches(entry.path));
+    if (found.length === 0) unmatched.push(pattern);
+    for (const entry of found) chosen.add(entry.path);
+  }
+  const files = [...chosen].filter((file) => !excluded.some((matches) => matches(file))).sort();
+  return { baseDirectory, files, unmatched, skippedLinks: entries.filter((entry) => !entry.allowed).map((entry) => entry.path) };
+}
+
+function readListing(text: string, options: SelectOptions): Entry[] {
+  const fields = text.split('\0');
+  const end = fields.indexOf('/');
+  const entries: Entry[] = fields.slice(0, end).map((name) => ({ path: relative(name), link: false, allowed: true }));
+  const real = (fields.at(-1) ?? '').replace(/\n$/, '');
+  const roots = [real, options.sourceDirectory];
+  for (let index = end + 1; fields[index] !== '/' && index + 1 < fields.length; index += 2) {
+    const target = fields[index + 1] ?? '';
+    entries.push({ path: relative(fields[index] ?? ''), link: true, allowed: options.keepLinks || leadsInto(target, roots) });
+  }
+  return entries;
+}
+
+function leadsInto(target: string, roots: string[]): boolean {
+  return target !== '' && roots.some((root) => target.startsWith(`${root}/`));
+}
+
+function relative(name: string): string {
+  return name.replace(/^\.\//, '');
+}
+
+/** `**` crosses directories, a leading dot is nothing special: as in CodeBuild. */
+function matcher(pattern: string): (path: string) => boolean {
+  const clean = pattern.replace(/^(\.\/)+/, '').replace(/\/{2,}/g, '/');
+  const matches = picomatch(clean, { dot: true, nobrace: false, noextglob: true, strictSlashes: true });
+  return (path) => path === clean || matches(path);
+}
+
+export function isGlob(text: string): boolean {
+  return /[*?[{]/.test(text);
+}
+
+/** The chosen files as a tar stream, in order. Errors of tar that lose files fail the stream. */
+export function packSelected(
+  machine: Machine,
+  selection: Pick<Selection, 'baseDirectory' | 'files'>,
+  options: { keepLinks: boolean; signal?: AbortSignal },
+): Readable {
+  const output = new PassThrough();
+  let stderr = '';
+  const follow = options.keepLinks ? '' : '-h';
+  machine
+    .exec({
+      argv: ['sh', '-c', `cd "$1" && exec tar -c ${follow} --null --no-recursion -T - -f -`, 'sh', selection.baseDirectory],
+      stdin: Buffer.from(selection.files.map((file) => `./${file}\0`).join('')),
+      signal: options.signal,
+      onOutput: async (chunk, stream) => {
+        if (stream === 'stderr') stderr = (stderr + chunk.toString()).slice(-4096);
+        else if (!output.write(chunk) && !output.destroyed) await Promise.race([once(output, 'drain'), once(output, 'close')]);
+      },
+    })
+    .then(
+      // 1 is "file changed as we read it": the bytes are whole, if not of one moment.
+      (result) =>
+        result.exitCode === 0 || result.exitCode === 1
+          ? output.end()
+          : output.destroy(new Error(`tar failed: ${stderr.trim() || `exit status ${result.exitCode}`}`)),
+      (error) => output.destroy(error),
+    );
+  return output;
+}
+
+function once(stream: PassThrough, event: string): Promise<void> {
+  return new Promise((resolve) => stream.once(event, () => resolve()));
+}
