@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Principal, servicePrincipal } from '../../../platform/principal.ts';
+import { type Principal, servicePrincipal } from '../principal.ts';
 import { compilePolicy, type Policy } from './document.ts';
 import { denialMessage, evaluate, type Question } from './evaluate.ts';
 

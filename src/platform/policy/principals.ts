@@ -1,5 +1,5 @@
 /** Whom a statement of a resource policy or trust policy means. */
-import type { Principal } from '../../../platform/principal.ts';
+import type { Principal } from '../principal.ts';
 import type { PrincipalSource, StatementSource } from './document.ts';
 
 /**

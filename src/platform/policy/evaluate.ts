@@ -2,7 +2,7 @@
  * May this principal do this? AWS's evaluation logic: an explicit deny anywhere decides; then the caller's own policies within its boundary and
  * its session's policies, or the resource's policy; across accounts both.
  */
-import type { Principal } from '../../../platform/principal.ts';
+import type { Principal } from '../principal.ts';
 import type { Policy } from './document.ts';
 import type { Resolve } from './pattern.ts';
 import type { Meant } from './principals.ts';
