@@ -18,6 +18,7 @@ const TEXTS = [
   'aws.partner/a/b',
   'events:PutEvents',
   'a.b',
+  'a/b/c/d',
   'arn:aws:events:us-east-1:123456789012:rule/abc',
   '01234567-89ab-cdef-0123-456789abcdef',
   'AWS',
