@@ -1,5 +1,6 @@
 /** Objects by id, from `git cat-file --batch-command` processes that are kept alive between requests: 0.1 ms a read instead of 4 ms. */
 import type { ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
 import type { GitCache } from './cache.ts';
 import type { ObjectType } from './objects.ts';
 import { isObjectId } from './objects.ts';
@@ -115,6 +116,7 @@ class CatFile {
   ask(command: Question['command'], id: string): Promise<ObjectInfo | ReadObject | undefined> {
     if (!this.alive) return Promise.reject(new CatFileEnded('git cat-file has ended.'));
     clearTimeout(this.#idle);
+    this.#hold(true);
     return new Promise((resolve, reject) => {
       this.#questions.push({ command, resolve, reject });
       this.#child.stdin!.write(`${command} ${id}\n`);
@@ -128,7 +130,15 @@ class CatFile {
     this.#child.stdin!.end();
   }
 
+  /** An idle process must not keep ours from ending; one with a question must. */
+  #hold(held: boolean): void {
+    const method = held ? 'ref' : 'unref';
+    this.#child[method]();
+    for (const pipe of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) (pipe as Socket)[method]();
+  }
+
   #rest(): void {
+    this.#hold(false);
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => {
       this.end();

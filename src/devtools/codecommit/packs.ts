@@ -1,0 +1,108 @@
+/** Packs as rows: announced before their blob is written, live with the push that brought them, deleted when nobody needs them. */
+import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
+import type { IndexedPack, Quarantine } from '../../git/quarantine.ts';
+import { gitStore } from '../../git/store.ts';
+import type { Platform, Transaction } from '../../platform/platform.ts';
+import type { Reconciler } from '../../platform/service.ts';
+import type { Repository } from './repository.ts';
+
+export interface StoredPack {
+  blobKey: string;
+  repositoryId: string;
+  name: string;
+}
+
+/** After this a pack whose push never came to its end is nobody's. */
+const PENDING_MS = 24 * 3_600_000;
+/** Fetches that began before a pack was retired may still ask for it. */
+const RETIRED_MS = 3_600_000;
+
+/** Writes the blob. The row comes first, so that a blob without a push is known and deleted one day. */
+export async function storePack(
+  platform: Platform,
+  repository: Pick<Repository, 'id'>,
+  quarantine: Quarantine,
+  pack: IndexedPack,
+  signal?: AbortSignal,
+): Promise<StoredPack> {
+  const stored = {
+    blobKey: `git/${repository.id}/${pack.name}-${randomBytes(6).toString('hex')}`,
+    repositoryId: repository.id,
+    name: pack.name,
+  };
+  await platform.transaction(async (tx) => {
+    await tx.sql
+      .insertInto('codecommit.packs')
+      .values({
+        blob_key: stored.blobKey,
+        repository_id: repository.id,
+        name: pack.name,
+        size: pack.size,
+        objects: pack.objects,
+        state: 'pending',
+        state_since: platform.now(),
+      })
+      .execute();
+  });
+  await quarantine.store(gitStore(platform).blobs, stored.blobKey, signal);
+  return stored;
+}
+
+/** Part of the push's transaction. A pack that the repository has already is retired at once: one of each is enough. */
+export async function makeLive(tx: Transaction, pack: StoredPack, now: Date): Promise<void> {
+  const twin = await tx.sql
+    .selectFrom('codecommit.packs')
+    .select('blob_key')
+    .where('repository_id', '=', pack.repositoryId)
+    .where('name', '=', pack.name)
+    .where('state', '=', 'live')
+    .executeTakeFirst();
+  const result = await tx.sql
+    .updateTable('codecommit.packs')
+    .set({ state: twin ? 'retired' : 'live', state_since: now })
+    .where('blob_key', '=', pack.blobKey)
+    .where('state', '=', 'pending')
+    .executeTakeFirst();
+  if (result.numUpdatedRows !== 1n) throw new Error(`Pack ${pack.blobKey} was given up before its push was done.`);
+}
+
+/** Part of the deletion of a repository. */
+export async function retireAll(tx: Transaction, repositoryId: string, now: Date): Promise<void> {
+  await tx.sql
+    .updateTable('codecommit.packs')
+    .set({ state: 'retired', state_since: now })
+    .where('repository_id', '=', repositoryId)
+    .where('state', '=', 'live')
+    .execute();
+}
+
+/** Deletes the blobs of pushes that never ended and of packs that are needed no more; by repository. */
+export const deletePacks: Reconciler = {
+  async pending(platform) {
+    const rows = await platform.read.selectFrom('codecommit.packs').select('repository_id').distinct().where(isDue(platform)).execute();
+    return rows.map((row) => row.repository_id);
+  },
+  async run(platform, repositoryId, signal) {
+    const due = await platform.transaction((tx) =>
+      // No push can bring them back once they are claimed as retired.
+      tx.sql
+        .updateTable('codecommit.packs')
+        .set({ state: 'retired' })
+        .where('repository_id', '=', repositoryId)
+        .where(isDue(platform))
+        .returning('blob_key')
+        .execute(),
+    );
+    for (const { blob_key } of due) {
+      signal.throwIfAborted();
+      await gitStore(platform).blobs.delete(blob_key);
+      await platform.transaction((tx) => tx.sql.deleteFrom('codecommit.packs').where('blob_key', '=', blob_key).execute());
+    }
+  },
+};
+
+function isDue(platform: Platform) {
+  const before = (ms: number) => new Date(platform.now().getTime() - ms);
+  return sql<boolean>`((state = 'pending' and state_since < ${before(PENDING_MS)}) or (state = 'retired' and state_since < ${before(RETIRED_MS)}))`;
+}

@@ -1,0 +1,119 @@
+/** Finding a repository and opening its git side: what nearly every operation begins with. */
+import type { Selectable } from 'kysely';
+import { sql } from 'kysely';
+import type { RepositoryState, View } from '../../git/cache.ts';
+import type { ObjectInfo, ReadObject } from '../../git/object-reader.ts';
+import { branchRef } from '../../git/ref-names.ts';
+import { gitStore } from '../../git/store.ts';
+import { AwsError } from '../../platform/errors.ts';
+import type { Platform } from '../../platform/platform.ts';
+import type { Check, RequestContext } from '../../platform/service.ts';
+import type { RepositoriesTable } from './tables.ts';
+
+export type Repository = Selectable<RepositoriesTable>;
+
+export function repositoryArn(where: { account: string; region: string }, name: string): string {
+  return `arn:aws:codecommit:${where.region}:${where.account}:${name}`;
+}
+
+/** Undefined when the account has none of this name in the region. */
+export async function lookUpRepository(
+  platform: Pick<Platform, 'read'>,
+  where: { account: string; region: string },
+  name: string,
+): Promise<Repository | undefined> {
+  return platform.read
+    .selectFrom('codecommit.repositories')
+    .selectAll()
+    .where('account', '=', where.account)
+    .where('region', '=', where.region)
+    .where('name', '=', name)
+    .executeTakeFirst();
+}
+
+/** The row as `authorize` of the same request found it, so that one request reads it once. */
+const found = new WeakMap<object, Map<string, Promise<Repository | undefined>>>();
+
+function lookUpOnce(ctx: RequestContext, name: string): Promise<Repository | undefined> {
+  const rows = found.get(ctx) ?? new Map<string, Promise<Repository | undefined>>();
+  found.set(ctx, rows);
+  const row = rows.get(name) ?? lookUpRepository(ctx, ctx, name);
+  rows.set(name, row);
+  return row;
+}
+
+/** The IAM question of an operation on one repository. `reference` is a full name, for the condition key of branch protection. */
+export async function onRepository(ctx: RequestContext, name: string | undefined, reference?: string): Promise<Check> {
+  const repository = name === undefined ? undefined : await lookUpOnce(ctx, name);
+  return {
+    resource: name === undefined ? '*' : repositoryArn(ctx, name),
+    resourceTags: repository?.tags,
+    ...(reference ? { conditions: { 'codecommit:References': reference } } : {}),
+  };
+}
+
+/** `RepositoryDoesNotExistException` when there is none. */
+export async function findRepository(ctx: RequestContext, name: string): Promise<Repository> {
+  const repository = await lookUpOnce(ctx, name);
+  if (!repository) throw repositoryMissing(name);
+  return repository;
+}
+
+export function repositoryMissing(name: string): AwsError {
+  return new AwsError('RepositoryDoesNotExistException', `${name} does not exist`);
+}
+
+/** The git side of a repository for one request: reads by id from the cache, which has at least what the row's generation has. */
+export interface OpenRepository {
+  view: View;
+  read(id: string): Promise<ReadObject | undefined>;
+  info(id: string): Promise<ObjectInfo | undefined>;
+}
+
+export async function openRepository(
+  platform: Platform,
+  repository: Pick<Repository, 'id' | 'generation' | 'name'>,
+): Promise<OpenRepository> {
+  const { cache, readers } = gitStore(platform);
+  const view = await cache.open(repository.id, String(repository.generation), () => loadState(platform, repository.id));
+  if (!view) throw repositoryMissing(repository.name);
+  return {
+    view,
+    read: (id) => readers.read(repository.id, id),
+    info: (id) => readers.info(repository.id, id),
+  };
+}
+
+/** Everything of a generation in one statement, so that no change can come between its parts. */
+async function loadState(platform: Pick<Platform, 'read'>, id: string): Promise<RepositoryState | undefined> {
+  const row = await platform.read
+    .selectFrom('codecommit.repositories as repository')
+    .where('repository.id', '=', id)
+    .select((eb) => [
+      'repository.generation',
+      'repository.default_branch',
+      eb
+        .selectFrom('codecommit.refs as ref')
+        .whereRef('ref.repository_id', '=', 'repository.id')
+        .select(
+          sql<
+            [string, string, string | null][]
+          >`coalesce(json_agg(json_build_array(ref.name, ref.object_id, ref.peeled_id) order by ref.name), '[]')`.as('list'),
+        )
+        .as('refs'),
+      eb
+        .selectFrom('codecommit.packs as pack')
+        .whereRef('pack.repository_id', '=', 'repository.id')
+        .where('pack.state', '=', 'live')
+        .select(sql<[string, string][]>`coalesce(json_agg(json_build_array(pack.name, pack.blob_key)), '[]')`.as('list'))
+        .as('packs'),
+    ])
+    .executeTakeFirst();
+  if (!row) return undefined;
+  return {
+    generation: String(row.generation),
+    head: branchRef(row.default_branch ?? 'main'),
+    refs: (row.refs ?? []).map(([name, objectId, peeledId]) => ({ name, objectId, peeledId })),
+    packs: (row.packs ?? []).map(([name, blobKey]) => ({ name, blobKey })),
+  };
+}

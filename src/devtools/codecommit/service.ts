@@ -1,0 +1,51 @@
+/** CodeCommit: private git repositories, by git itself (see the git doors) and by this API. */
+import { requireGit } from '../../git/program.ts';
+import { gitStore } from '../../git/store.ts';
+import { defineService } from '../../platform/service.ts';
+import * as branches from './branches.ts';
+import { batchGetCommits, getCommit } from './commits.ts';
+import { createCommit } from './create-commit.ts';
+import { getDifferences } from './differences.ts';
+import { deleteFile, getBlob, getFile, putFile } from './files.ts';
+import { getFolder } from './folders.ts';
+import { deletePacks } from './packs.ts';
+import * as repositories from './repositories.ts';
+import { sweepCache } from './repositories.ts';
+import { listTagsForResource, tagResource, untagResource } from './tags.ts';
+
+export const codecommit = defineService('codecommit', {
+  operations: {
+    createRepository: repositories.createRepository,
+    getRepository: repositories.getRepository,
+    batchGetRepositories: repositories.batchGetRepositories,
+    listRepositories: repositories.listRepositories,
+    updateRepositoryName: repositories.updateRepositoryName,
+    updateRepositoryDescription: repositories.updateRepositoryDescription,
+    deleteRepository: repositories.deleteRepository,
+    createBranch: branches.createBranch,
+    getBranch: branches.getBranch,
+    listBranches: branches.listBranches,
+    deleteBranch: branches.deleteBranch,
+    updateDefaultBranch: branches.updateDefaultBranch,
+    createCommit,
+    getCommit,
+    batchGetCommits,
+    getDifferences,
+    putFile,
+    deleteFile,
+    getFile,
+    getBlob,
+    getFolder,
+    tagResource,
+    untagResource,
+    listTagsForResource,
+  },
+  reconcilers: { 'codecommit.packs': deletePacks },
+  schema: new URL('./schema/', import.meta.url),
+  validationErrors: 'named',
+  async start(platform, signal) {
+    await requireGit();
+    signal.addEventListener('abort', () => gitStore(platform).readers.closeAll(), { once: true });
+    await sweepCache(platform);
+  },
+});

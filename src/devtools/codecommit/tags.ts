@@ -1,0 +1,106 @@
+/** Tags of repositories, which policies may ask for as `aws:ResourceTag/…`. */
+import { AwsError } from '../../platform/errors.ts';
+import type { Transaction } from '../../platform/platform.ts';
+import type { RequestContext } from '../../platform/service.ts';
+import { operation } from '../../platform/service.ts';
+import type { Repository } from './repository.ts';
+import { findRepository, onRepository, repositoryMissing } from './repository.ts';
+
+const MAX_TAGS = 50;
+/** Letters, digits and spaces of any language, and what AWS allows beside them. */
+const allowed = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
+
+export const tagResource = operation('codecommit', 'TagResource', {
+  authorize: async ({ resourceArn, tags }, ctx) => ({ ...(await onArn(ctx, resourceArn)), requestTags: tags }),
+  async handle(ctx, { resourceArn, tags }) {
+    checkTags(tags);
+    const repository = await findRepository(ctx, repositoryName(ctx, resourceArn));
+    await ctx.transaction(async (tx) => {
+      const merged = { ...(await lockTags(tx, repository)), ...tags };
+      if (Object.keys(merged).length > MAX_TAGS) throw tooManyTags();
+      await writeTags(tx, repository, merged);
+    });
+    return {};
+  },
+});
+
+export const untagResource = operation('codecommit', 'UntagResource', {
+  authorize: ({ resourceArn }, ctx) => onArn(ctx, resourceArn),
+  async handle(ctx, { resourceArn, tagKeys }) {
+    if (tagKeys.length > MAX_TAGS) throw tooManyTags();
+    refuseSystemTags(tagKeys);
+    const repository = await findRepository(ctx, repositoryName(ctx, resourceArn));
+    await ctx.transaction(async (tx) => {
+      const gone = new Set(tagKeys);
+      const kept = Object.entries(await lockTags(tx, repository)).filter(([key]) => !gone.has(key));
+      await writeTags(tx, repository, Object.fromEntries(kept));
+    });
+    return {};
+  },
+});
+
+export const listTagsForResource = operation('codecommit', 'ListTagsForResource', {
+  authorize: ({ resourceArn }, ctx) => onArn(ctx, resourceArn),
+  async handle(ctx, { resourceArn }) {
+    const repository = await findRepository(ctx, repositoryName(ctx, resourceArn));
+    // At most MAX_TAGS: always one page.
+    return { tags: repository.tags };
+  },
+});
+
+/** What CreateRepository and TagResource accept. */
+export function checkTags(tags: Record<string, string>): void {
+  const entries = Object.entries(tags);
+  if (entries.length > MAX_TAGS) throw tooManyTags();
+  refuseSystemTags(Object.keys(tags));
+  for (const [key, value] of entries) {
+    if (!allowed.test(key) || !allowed.test(value)) {
+      throw new AwsError(
+        'InvalidTagsMapException',
+        `The map of tags is not valid: the tag ${JSON.stringify(key)} has characters that are not allowed.`,
+      );
+    }
+  }
+}
+
+function refuseSystemTags(keys: string[]): void {
+  const system = keys.find((key) => /^aws:/i.test(key));
+  if (system === undefined) return;
+  throw new AwsError('InvalidSystemTagUsageException', `The tag key ${system} is not valid: keys that begin with aws: are reserved.`);
+}
+
+function tooManyTags(): AwsError {
+  return new AwsError('TooManyTagsException', `The maximum number of tags for an AWS CodeCommit resource has been exceeded: ${MAX_TAGS}.`);
+}
+
+function onArn(ctx: RequestContext, arn: string) {
+  return onRepository(ctx, repositoryName(ctx, arn));
+}
+
+/** The name in the ARN of a repository of this account and region. */
+function repositoryName(ctx: RequestContext, arn: string): string {
+  const match = /^arn:aws[\w-]*:codecommit:([^:]*):([^:]*):([\w.-]{1,100})$/.exec(arn);
+  if (!match) throw new AwsError('InvalidResourceArnException', `The resource ARN is not valid: ${arn.slice(0, 300)}`);
+  const [, region, account, name] = match;
+  if (region !== ctx.region || account !== ctx.account) throw repositoryMissing(name!);
+  return name!;
+}
+
+async function lockTags(tx: Transaction, repository: Repository): Promise<Record<string, string>> {
+  const row = await tx.sql
+    .selectFrom('codecommit.repositories')
+    .select('tags')
+    .where('id', '=', repository.id)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!row) throw repositoryMissing(repository.name);
+  return row.tags;
+}
+
+async function writeTags(tx: Transaction, repository: Repository, tags: Record<string, string>): Promise<void> {
+  await tx.sql
+    .updateTable('codecommit.repositories')
+    .set({ tags: JSON.stringify(tags) })
+    .where('id', '=', repository.id)
+    .execute();
+}
