@@ -88,13 +88,14 @@ describe('botocore', { skip: hasBotocore ? false : 'python3 with botocore is not
       }
     });
 
-    test(`reads errors of ${service}`, async () => {
+    test(`reads errors of ${service}`, async (context) => {
       const operation = Object.values(model.operations).find(({ errors, http }) => errors && http.method !== 'HEAD')!;
       const shapeName = operation.errors![0]!.shape;
       const shape = model.shapes[shapeName]!;
       const code = shape.error?.code ?? shapeName;
       server.answer = { error: { code, message: 'It <is> "so" & ü', requestId: 'request-2' } };
-      const { error } = await call(service, operation.name, inputFor(model, operation.name));
+      const { error, unknown } = await call(service, operation.name, inputFor(model, operation.name));
+      if (unknown) return context.skip(`This botocore has no ${service}.`);
       assert.equal(error.Error.Code, code);
       assert.equal(error.Error.Message, 'It <is> "so" & ü');
       assert.equal(error.ResponseMetadata.RequestId, 'request-2');

@@ -51,6 +51,9 @@ session = botocore.session.get_session()
 clients = {}
 for line in sys.stdin:
     call = json.loads(line)
+    if call["service"] not in session.get_available_services():
+        print(json.dumps({"unknown": True}), flush=True)
+        continue
     if call["service"] not in clients:
         clients[call["service"]] = session.create_client(
             call["service"],

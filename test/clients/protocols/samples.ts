@@ -24,6 +24,7 @@ const TEXTS = [
   'AWS',
   'arn:aws:s3:us-east-1:123456789012:abc',
   '123456',
+  'a/b/c/d',
 ];
 
 function textFor(min: number, max: number, pattern: string | undefined): string {
@@ -55,8 +56,12 @@ export function sample(model: ServiceModel, shapeName: string, whole: boolean, d
       const count = Math.min(Math.max(shape.min ?? 0, whole ? 2 : 1), shape.max ?? 2);
       return Array.from({ length: count }, () => sample(model, shape.member!.shape, whole, depth + 1));
     }
-    case 'map':
-      return { [String(sample(model, shape.key!.shape, whole))]: sample(model, shape.value!.shape, whole, depth + 1) };
+    case 'map': {
+      const keys =
+        model.shapes[shape.key!.shape]!.enum ?? [0, 1, 2].map((index) => `${sample(model, shape.key!.shape, whole)}${index || ''}`);
+      const entries = keys.slice(0, Math.max(shape.min ?? 1, 1)).map((key) => [key, sample(model, shape.value!.shape, whole, depth + 1)]);
+      return Object.fromEntries(entries);
+    }
     case 'blob':
       return Buffer.from('bytes\u0000\u00ff', 'latin1');
     case 'timestamp':
