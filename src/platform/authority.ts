@@ -54,7 +54,12 @@ export async function openAuthority(secret: Buffer): Promise<CertificateAuthorit
   const issuer = new x509.X509Certificate(identity.certificate);
   const signingKey = await webcrypto.subtle.importKey('pkcs8', derOf(identity.privateKey), RSA, false, ['sign']);
 
-  const issue = async (commonName: string, days: number, algorithm: typeof RSA | typeof ALGORITHM, extensions: x509.Extension[]): Promise<Identity> => {
+  const issue = async (
+    commonName: string,
+    days: number,
+    algorithm: typeof RSA | typeof ALGORITHM,
+    extensions: x509.Extension[],
+  ): Promise<Identity> => {
     const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial(),
@@ -83,7 +88,8 @@ export async function openAuthority(secret: Buffer): Promise<CertificateAuthorit
         new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1']),
         new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: /^[\d.]+$|:/.test(value) ? 'ip' : 'dns', value }) as const)),
       ]),
-    issueSigner: (commonName, days) => issue(commonName, days, RSA, [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true)]),
+    issueSigner: (commonName, days) =>
+      issue(commonName, days, RSA, [new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true)]),
   };
 }
 

@@ -47,7 +47,15 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-const DEFAULTS = { listen: '127.0.0.1', port: '4600', tlsPort: '4601', sshPort: '4602', role: 'all', machines: 'auto', account: '123456789012' };
+const DEFAULTS = {
+  listen: '127.0.0.1',
+  port: '4600',
+  tlsPort: '4601',
+  sshPort: '4602',
+  role: 'all',
+  machines: 'auto',
+  account: '123456789012',
+};
 const ROLES = ['all', 'api', 'worker'] as const;
 const MACHINES = ['auto', 'process', 'sandbox', 'dummy'] as const;
 

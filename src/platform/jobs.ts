@@ -45,8 +45,12 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
   events.on('pool:create', ({ workerPool }) => {
     processes.setPool(workerPool.id).catch((error) => log.error({ error }, 'could not record the worker pool'));
   });
-  events.on('job:error', ({ error, job }) => log.warn({ error, job: job.task_identifier, attempt: job.attempts }, 'a job failed and is tried again'));
-  events.on('job:failed', ({ error, job }) => log.error({ error, job: job.task_identifier, payload: job.payload }, 'a job failed for good'));
+  events.on('job:error', ({ error, job }) =>
+    log.warn({ error, job: job.task_identifier, attempt: job.attempts }, 'a job failed and is tried again'),
+  );
+  events.on('job:failed', ({ error, job }) =>
+    log.error({ error, job: job.task_identifier, payload: job.payload }, 'a job failed for good'),
+  );
   const runner: Runner = await run({
     pgPool: pool,
     taskList: taskList as never,
@@ -64,7 +68,9 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
   await sweep();
   const timers = [setInterval(sweep, SWEEP_MS), setInterval(look, LOOK_FOR_DEAD_MS)];
   for (const service of services) {
-    service.start?.(platform, stopping.signal).catch((error) => log.error({ error, service: service.name }, 'a service could not start its work'));
+    service
+      .start?.(platform, stopping.signal)
+      .catch((error) => log.error({ error, service: service.name }, 'a service could not start its work'));
   }
   return {
     async stop() {

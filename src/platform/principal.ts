@@ -22,6 +22,9 @@ export interface SessionLimits {
   /** Session policy documents (JSON text): the session may do only what these allow as well. */
   policies?: string[];
   tags?: Record<string, string>;
+  /** Keys of `tags` that sessions made by this session inherit. */
+  transitiveTagKeys?: string[];
+  sourceIdentity?: string;
   issuedAt: Date;
   expiresAt: Date;
 }

@@ -73,10 +73,12 @@ export class ProcessRegistry implements Processes {
       if (rowCount && rows[0].held) return;
     }
     const { role } = this.#options;
-    const { rows } = await client.query(
-      'insert into platform.processes (role, host, pid, pool_id) values ($1, $2, $3, $4) returning id',
-      [role, hostname(), process.pid, this.poolId],
-    );
+    const { rows } = await client.query('insert into platform.processes (role, host, pid, pool_id) values ($1, $2, $3, $4) returning id', [
+      role,
+      hostname(),
+      process.pid,
+      this.poolId,
+    ]);
     this.id = String(rows[0].id);
     await client.query('select pg_advisory_lock($1, $2)', [LIVES, Number(this.id)]);
     if (former) for (const listener of this.#lost) listener(former);

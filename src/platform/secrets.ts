@@ -51,6 +51,9 @@ export async function sharedSecret(pool: pg.Pool, keyring: Keyring, name: string
   };
   const known = await find();
   if (known) return known;
-  await pool.query('insert into platform.secrets (name, sealed) values ($1, $2) on conflict do nothing', [name, keyring.seal(purpose, await make())]);
+  await pool.query('insert into platform.secrets (name, sealed) values ($1, $2) on conflict do nothing', [
+    name,
+    keyring.seal(purpose, await make()),
+  ]);
   return (await find())!;
 }

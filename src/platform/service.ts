@@ -24,12 +24,14 @@ export interface RequestContext extends Platform {
   readonly userAgent: string;
   /** Further permissions that show only inside the handler; throws AccessDenied as the wire step would. */
   authorize(checks: Check | Check[]): Promise<void>;
-  /** Throws ValidationException-like errors by hand: only for rules that the model cannot express. */
+  /** Absent for calls from inside. */
   readonly http?: {
     /** Lower-case request headers, for the few operations that AWS drives by headers the model lacks. */
-    headers: Record<string, string>;
+    headers: Record<string, string | undefined>;
     /** `http://host:port` as the client addressed us. */
     origin: string;
+    /** Trailers of an aws-chunked body, by lower-case name; complete once the body's stream has ended. */
+    trailers: ReadonlyMap<string, string>;
   };
 }
 

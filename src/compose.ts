@@ -1,0 +1,160 @@
+/** Puts the program together: which database, which drivers, which services. The only place that knows all of them. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Kysely, PostgresDialect } from 'kysely';
+import type { Gateway } from './gateway/exchange.ts';
+import { createClients } from './gateway/invoke.ts';
+import { Registry } from './gateway/registry.ts';
+import { type Listening, listen } from './gateway/server.ts';
+import { type Access, createAccess, ensureAccount } from './gateway/temporary-access.ts';
+import { createAuthority, openAuthority } from './platform/authority.ts';
+import type { Config, Ports } from './platform/config.ts';
+import { type EmbeddedPostgres, startEmbedded } from './platform/database/embedded.ts';
+import { migrate, type Schema } from './platform/database/migrate.ts';
+import { type Connections, connect } from './platform/database/pool.ts';
+import { inTransaction } from './platform/database/transaction.ts';
+import { type Jobs, prepareJobs, startJobs } from './platform/jobs.ts';
+import { createKeyring } from './platform/keyring.ts';
+import { createLogger, type Logger } from './platform/log.ts';
+import { createPaging } from './platform/paging.ts';
+import type { Platform, Tables } from './platform/platform.ts';
+import { ProcessRegistry } from './platform/processes.ts';
+import { loadMasterKey, sharedSecret } from './platform/secrets.ts';
+import { SignalHub } from './platform/signals.ts';
+import { openDiskBlobs } from './ports/blobs/disk.ts';
+import { services } from './services.ts';
+
+const POOL_SIZE = 40;
+const CERTIFICATE_DAYS = 825;
+
+export interface Penstock {
+  config: Config;
+  platform: Platform;
+  /** The administrator's access key of the first account. */
+  administrator: { accessKeyId: string; secretAccessKey: string };
+  /** PEM file of the local CA. */
+  caFile: string;
+  /** Finishes what is running, gives back what is claimed, and stops the database if nobody else uses it. */
+  stop(): Promise<void>;
+}
+
+export async function startPenstock(config: Config, ports: Ports, env: NodeJS.ProcessEnv): Promise<Penstock> {
+  const log = createLogger(config.logLevel);
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const keyring = createKeyring(loadMasterKey(config.dataDir, env.PENSTOCK_MASTER_KEY));
+  const undo: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const action of undo.splice(0).reverse()) {
+      await action().catch((error) => log.warn({ error }, 'a part did not stop cleanly'));
+    }
+  };
+  try {
+    const { connections, processes, signals } = await openDatabase(config, log, undo);
+    const { pool } = connections;
+    const read = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+    const authority = await openAuthority(await sharedSecret(pool, keyring, 'authority', createAuthority));
+    const gateway = { registry: new Registry(services) } as Gateway;
+    const platform: Platform = {
+      config,
+      log,
+      now: () => new Date(),
+      read,
+      transaction: (work) => inTransaction(read, work),
+      signals,
+      blobs: await openDiskBlobs(path.join(config.dataDir, 'blobs'), keyring.derive('blobs')),
+      machines: await (
+        await import('./ports/machines/index.ts' as string).catch(() => ({ createMachines: () => undefined }))
+      ).createMachines({ kind: config.machines, dataDir: config.dataDir, log }),
+      aws: createClients(gateway),
+      keyring,
+      paging: createPaging(keyring),
+      processes,
+      authority,
+    };
+    const access: Access = createAccess(platform);
+    Object.assign(gateway, { platform, access });
+    const administrator = await firstAccount(platform, pool);
+    const caFile = path.join(config.dataDir, 'ca.pem');
+    writeFileSync(caFile, authority.certificate);
+    for (const door of await openDoors(gateway, ports)) undo.push(() => door.close());
+    if (config.role !== 'api') {
+      const jobs: Jobs = await startJobs(platform, pool, services, processes);
+      undo.push(() => jobs.stop());
+    }
+    return { config, platform, administrator, caFile, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openDatabase(
+  config: Config,
+  log: Logger,
+  undo: (() => Promise<void>)[],
+): Promise<{ connections: Connections; processes: ProcessRegistry; signals: SignalHub }> {
+  let embedded: EmbeddedPostgres | undefined;
+  if (config.databaseUrl === undefined) embedded = await startEmbedded(config.dataDir, log);
+  const connections = connect(embedded ? { embedded } : { url: config.databaseUrl! }, log, POOL_SIZE);
+  const signals = new SignalHub();
+  const processes = new ProcessRegistry({
+    connections,
+    role: config.role,
+    log,
+    onNotify: (payload) => signals.receive(payload),
+    onReconnect: () => signals.wakeAll(),
+  });
+  let alone = false;
+  undo.push(async () => {
+    await connections.close();
+    if (alone) await embedded?.stop();
+  });
+  await prepareJobs(connections.pool, log);
+  await migrate(connections.pool, schemas());
+  await processes.open();
+  undo.push(async () => {
+    alone = await processes.alone();
+    await processes.close();
+  });
+  return { connections, processes, signals };
+}
+
+function schemas(): Schema[] {
+  const own = { owner: 'platform', folder: new URL('./platform/schema/', import.meta.url) };
+  return [own, ...services.flatMap((service) => (service.schema ? [{ owner: service.name, folder: service.schema }] : []))];
+}
+
+/** The first account and its administrator: made once, whoever of several first starts comes first. */
+async function firstAccount(platform: Platform, pool: Connections['pool']): Promise<Penstock['administrator']> {
+  const secret = await sharedSecret(pool, platform.keyring, 'administrator', async () => {
+    const made = await platform.transaction(async (tx) => {
+      const administrator = await ensureAccount(tx, platform, platform.config.account);
+      for (const service of services) await service.accountCreated?.(tx, platform.config.account);
+      return administrator;
+    });
+    return Buffer.from(JSON.stringify(made));
+  });
+  return JSON.parse(secret.toString()) as Penstock['administrator'];
+}
+
+async function openDoors(gateway: Gateway, ports: Ports): Promise<Listening[]> {
+  const { config, authority } = gateway.platform;
+  const host = config.listen;
+  const told = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  const name = told.includes(':') ? `[${told}]` : told;
+  const http = await listen(gateway, { host, port: ports.http });
+  config.endpoints.http = `http://${name}:${http.port}`;
+  const names = [
+    'localhost',
+    '127.0.0.1',
+    '::1',
+    '*.localhost',
+    '*.amazonaws.com',
+    `*.${config.region}.amazonaws.com`,
+    `*.s3.amazonaws.com`,
+  ];
+  const { certificate, privateKey } = await authority.issueServer([...new Set([...names, told])], CERTIFICATE_DAYS);
+  const https = await listen(gateway, { host, port: ports.https, tls: { cert: certificate, key: privateKey } });
+  config.endpoints.https = `https://${name}:${https.port}`;
+  return [http, https];
+}

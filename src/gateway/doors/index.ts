@@ -1,0 +1,8 @@
+/** Every front door beside the AWS API itself. Each adds its routes to a server; nothing but these is open. */
+import type { FastifyInstance } from 'fastify';
+import type { Gateway } from '../exchange.ts';
+import { health } from './health.ts';
+
+export type Door = (app: FastifyInstance, gateway: Gateway) => void;
+
+export const doors: Door[] = [health];

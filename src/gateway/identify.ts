@@ -1,0 +1,118 @@
+/** Which service and which operation: target header, else `Action`, else credential scope and path, else S3. */
+import { AwsError } from '../platform/errors.ts';
+import type { Exchange } from './exchange.ts';
+import { findRestOperation } from './protocols/index.ts';
+import type { Entry } from './registry.ts';
+import { claimedScope, queryParameter } from './signature.ts';
+import type { ErrorFamily } from './signature-errors.ts';
+import { virtualHostBucket } from './virtual-host.ts';
+
+/** The longest body of an operation that is not a stream. CreateCommit carries 20 MB of files in base64. */
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+
+/** The service, from what costs nothing to look at. The operation of a query service is in the body, which comes next. */
+export function identify(exchange: Exchange): void {
+  const { call, gateway } = exchange;
+  const target = headerOf(exchange, 'x-amz-target');
+  if (target !== undefined) {
+    const found = gateway.registry.byTarget(target);
+    if (!found) throw new AwsError('UnknownOperationException', '', { status: 404 });
+    useEntry(exchange, found.entry);
+    exchange.operationName = found.operation;
+    return;
+  }
+  const scope = claimedScope(call);
+  const action = queryParameter(call.query, 'Action');
+  const form = headerOf(exchange, 'content-type')?.startsWith('application/x-www-form-urlencoded') && call.method === 'POST';
+  const entry =
+    (scope && gateway.registry.bySigningName(scope.service)) ??
+    (action !== undefined ? gateway.registry.byAction(action, queryParameter(call.query, 'Version')) : undefined);
+  if (entry) return useEntry(exchange, entry);
+  if (scope) {
+    throw new AwsError('NotImplementedException', `Penstock does not have the service "${scope.service}".`, { status: 501 });
+  }
+  // An unsigned form can only be an unsigned call of a query service; which one is in its body, and makes no difference to the answer.
+  useEntry(exchange, gateway.registry.byName(form ? 'sts' : 's3')!);
+}
+
+function useEntry(exchange: Exchange, entry: Entry): void {
+  exchange.entry = entry;
+  exchange.family = familyOf(entry);
+}
+
+function familyOf(entry: Entry): ErrorFamily {
+  if (entry.name === 's3') return 's3';
+  const { protocol } = entry.model.metadata;
+  return protocol === 'query' || protocol === 'ec2' ? 'query' : 'json';
+}
+
+export function headerOf(exchange: Exchange, name: string): string | undefined {
+  const value = exchange.call.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** The operation of a REST service, by method, path and query. S3's may name its bucket in the host. */
+export function identifyRestOperation(exchange: Exchange): void {
+  const { call, entry } = exchange;
+  const { protocol } = entry!.model.metadata;
+  if (protocol !== 'rest-json' && protocol !== 'rest-xml') return;
+  const found = findRestOperation(entry!.model, call.method, restPath(exchange), new URLSearchParams(call.query), singleHeaders(exchange));
+  if (found) exchange.operationName = found.name;
+}
+
+/** The path with the bucket in it, however the client addressed it. */
+export function restPath(exchange: Exchange): string {
+  const bucket = exchange.entry?.name === 's3' ? virtualHostBucket(headerOf(exchange, 'host')) : undefined;
+  return bucket ? `/${bucket}${exchange.call.path}` : exchange.call.path;
+}
+
+export function singleHeaders(exchange: Exchange): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(exchange.call.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
+  );
+}
+
+/** Reads the body whole, up to the limit. */
+export async function readBody(exchange: Exchange): Promise<Buffer> {
+  const declared = Number(headerOf(exchange, 'content-length') ?? 0);
+  const tooLarge = (): AwsError =>
+    new AwsError('RequestEntityTooLargeException', `The request is larger than ${MAX_BODY_BYTES} bytes.`, { status: 413 });
+  if (declared > MAX_BODY_BYTES) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of exchange.call.stream) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+/** The operation of a query service, from its form; after the body was read. */
+export function identifyQueryOperation(exchange: Exchange): void {
+  const { protocol } = exchange.entry!.model.metadata;
+  if (protocol !== 'query' && protocol !== 'ec2') return;
+  const form = new URLSearchParams(exchange.body!.toString('utf8'));
+  exchange.operationName = form.get('Action') ?? queryParameter(exchange.call.query, 'Action');
+}
+
+/** The registered operation, or the answer that there is none: unknown to AWS (400/404), or not built here yet (501). */
+export function requireOperation(exchange: Exchange): void {
+  const { entry, operationName } = exchange;
+  const { model, name, service } = entry!;
+  const registered = operationName === undefined ? undefined : service?.operations[operationName];
+  if (registered) {
+    exchange.operation = registered;
+    return;
+  }
+  if (operationName !== undefined && (operationName in model.operations || model.otherOperations.includes(operationName))) {
+    throw new AwsError('NotImplementedException', `Penstock does not have ${name}:${operationName} yet.`, { status: 501 });
+  }
+  if (exchange.family === 's3') {
+    throw new AwsError('MethodNotAllowed', 'The specified method is not allowed against this resource.', { status: 405 });
+  }
+  if (exchange.family === 'query') {
+    throw new AwsError('InvalidAction', `The action ${operationName ?? ''} is not valid for this web service.`, { status: 400 });
+  }
+  throw new AwsError('UnknownOperationException', '', { status: 404 });
+}

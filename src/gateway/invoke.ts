@@ -1,0 +1,114 @@
+/** `aws.as(role).codebuild.startBuild(input)`: calls between services, in process, by the same rules as a call over the wire. */
+import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { AwsClients, Clients, Credentials } from '../platform/aws.ts';
+import { AwsError } from '../platform/errors.ts';
+import { type Principal, servicePrincipal } from '../platform/principal.ts';
+import { createContext } from './context.ts';
+import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
+import { remoteClients } from './remote.ts';
+import { innerSteps } from './steps.ts';
+
+/** A kept session is renewed this long before it expires. */
+const RENEW_MS = 5 * 60_000;
+const MAX_SESSIONS = 5_000;
+
+const INSIDE: IncomingCall = {
+  method: 'POST',
+  path: '/',
+  query: '',
+  headers: { 'user-agent': 'penstock' },
+  stream: Readable.from([]),
+  sourceIp: '127.0.0.1',
+  secure: true,
+};
+
+/** `gateway` may be completed after this call: it is first looked at when a client is used. */
+export function createClients(gateway: Gateway): AwsClients {
+  const sessions = new Map<string, { principal: Principal; credentials: Credentials }>();
+
+  const call = async (principal: Principal, region: string, service: string, operationName: string, input: Record<string, unknown>) => {
+    const exchange: Exchange = {
+      gateway,
+      call: INSIDE,
+      requestId: randomUUID(),
+      startedAt: performance.now(),
+      family: 'json',
+      entry: gateway.registry.byName(service),
+      operationName,
+      principal,
+      region,
+      trailers: new Map(),
+      input,
+    };
+    if (!exchange.entry) throw new AwsError('NotImplementedException', `Penstock does not have the service "${service}".`, { status: 501 });
+    exchange.context = createContext(exchange, true);
+    for (const step of innerSteps) await step(exchange);
+    return exchange.output ?? {};
+  };
+
+  const clientsOf = (principal: Principal, region: string, credentials?: Credentials): Clients =>
+    proxy((service) => {
+      const endpoint = gateway.platform.config.serviceEndpoints[service];
+      if (endpoint) return remoteClients(service, { endpoint, region, credentials });
+      return (operationName, input) => call(principal, region, service, operationName, input);
+    });
+
+  const session = async (who: { role: string; service: string; sessionName: string; region: string; durationSeconds?: number }) => {
+    const account = who.role.split(':')[4] ?? '';
+    const key = [who.role, who.service, who.sessionName].join('|');
+    const kept = sessions.get(key);
+    if (kept && who.durationSeconds === undefined && kept.credentials.expiration.getTime() - Date.now() > RENEW_MS) return kept;
+    const sts = clientsOf(servicePrincipal(who.service, account), who.region).sts;
+    const { Credentials: given } = await sts.assumeRole({
+      RoleArn: who.role,
+      RoleSessionName: sessionNameOf(who.sessionName),
+      DurationSeconds: who.durationSeconds,
+    });
+    const credentials: Credentials = {
+      accessKeyId: given!.AccessKeyId,
+      secretAccessKey: given!.SecretAccessKey,
+      sessionToken: given!.SessionToken,
+      expiration: given!.Expiration,
+    };
+    const known = await gateway.access.credentials(credentials.accessKeyId, credentials.sessionToken);
+    if (typeof known === 'string') throw new AwsError('AccessDeniedException', `The session of ${who.role} is not valid.`);
+    const made = { principal: known.principal, credentials };
+    if (sessions.size >= MAX_SESSIONS) sessions.delete(sessions.keys().next().value!);
+    sessions.set(key, made);
+    return made;
+  };
+
+  return {
+    async as(who) {
+      const { principal, credentials } = await session(who);
+      return clientsOf(principal, who.region, credentials);
+    },
+    asService: (service, where) => clientsOf(servicePrincipal(service, where.account), where.region),
+    asPrincipal: (principal, region) => clientsOf(principal, region),
+    credentials: async (who) => (await session(who)).credentials,
+  };
+}
+
+/** Session names take 2 to 64 characters of `[\w+=,.@-]`; names of pipelines and builds are longer and hold others. */
+function sessionNameOf(name: string): string {
+  return name
+    .replace(/[^\w+=,.@-]/g, '-')
+    .slice(0, 64)
+    .padEnd(2, '-');
+}
+
+type Call = (operationName: string, input: Record<string, unknown>) => Promise<unknown>;
+
+/** `clients.codecommit.getBranch` becomes `call('GetBranch')` of the service `codecommit`. */
+function proxy(service: (name: string) => Call): Clients {
+  return new Proxy({} as Clients, {
+    get: (_, name: string) => {
+      const call = service(name);
+      return new Proxy(
+        {},
+        { get: (__, method: string) => (input: Record<string, unknown>) => call(method[0]!.toUpperCase() + method.slice(1), input ?? {}) },
+      );
+    },
+  });
+}

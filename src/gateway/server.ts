@@ -1,0 +1,101 @@
+/** The HTTP and HTTPS servers: doors with routes of their own first, everything else is an AWS API request. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { loadModel } from '../platform/model.ts';
+import { doors } from './doors/index.ts';
+import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
+import { encodeFailure, steps } from './steps.ts';
+
+/** Pushes and uploads take long; a silent connection does not. */
+const IDLE_MS = 10 * 60_000;
+
+export interface Listening {
+  port: number;
+  close(): Promise<void>;
+}
+
+export async function listen(
+  gateway: Gateway,
+  where: { host: string; port: number; tls?: { key: string; cert: string } },
+): Promise<Listening> {
+  const app = fastify({
+    ...(where.tls ? { https: where.tls } : {}),
+    logger: false,
+    // A path is the client's own affair: S3 keys hold anything.
+    routerOptions: { maxParamLength: 16_384, ignoreTrailingSlash: false },
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    connectionTimeout: 0,
+    requestTimeout: 0,
+    keepAliveTimeout: IDLE_MS,
+    frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply) => answer(gateway, request, reply),
+  } as object) as FastifyInstance;
+  // Bodies are read (or streamed) by the steps, whatever their type says.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  for (const door of doors) door(app, gateway);
+  app.all('/*', (request, reply) => answer(gateway, request, reply));
+  app.setNotFoundHandler((request, reply) => answer(gateway, request, reply));
+  await app.listen({ host: where.host, port: where.port });
+  const address = app.server.address();
+  return { port: typeof address === 'object' && address ? address.port : where.port, close: () => app.close() };
+}
+
+async function answer(gateway: Gateway, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const exchange = createExchange(gateway, toCall(request.raw, request.protocol === 'https'));
+  try {
+    for (const step of steps) await step(exchange);
+  } catch (error) {
+    exchange.error = error as Error;
+    encodeFailure(exchange, loadModel('s3'));
+  }
+  gateway.platform.log.debug(
+    {
+      requestId: exchange.requestId,
+      service: exchange.entry?.name,
+      operation: exchange.operationName,
+      principal: exchange.principal?.arn,
+      status: exchange.response!.status,
+      error: exchange.error?.message,
+      ms: performance.now() - exchange.startedAt,
+    },
+    'request',
+  );
+  return send(exchange, request.raw, reply);
+}
+
+function createExchange(gateway: Gateway, call: IncomingCall): Exchange {
+  return { gateway, call, requestId: randomUUID(), startedAt: performance.now(), family: 's3', trailers: new Map() };
+}
+
+export function toCall(raw: IncomingMessage, secure: boolean): IncomingCall {
+  const url = raw.url ?? '/';
+  const cut = url.indexOf('?');
+  return {
+    method: raw.method ?? 'GET',
+    path: cut < 0 ? url : url.slice(0, cut),
+    query: cut < 0 ? '' : url.slice(cut + 1),
+    headers: raw.headers,
+    stream: raw,
+    sourceIp: raw.socket.remoteAddress ?? '',
+    secure,
+  };
+}
+
+function send(exchange: Exchange, raw: IncomingMessage, reply: FastifyReply): FastifyReply {
+  const { status, headers, body } = exchange.response!;
+  // What of the body was not read would be taken for the next request: after an early error the connection ends with the answer.
+  if (!raw.readableEnded && raw.headers['content-length'] !== '0' && (raw.headers['content-length'] || raw.headers['transfer-encoding'])) {
+    if (exchange.error) reply.header('connection', 'close');
+    raw.resume();
+  }
+  reply.code(status).headers(headers);
+  if (body instanceof Readable) {
+    body.once('error', (error) => exchange.gateway.platform.log.warn({ error, requestId: exchange.requestId }, 'an answer broke off'));
+    return reply.send(body);
+  }
+  if (body instanceof Uint8Array && !Buffer.isBuffer(body)) return reply.send(Buffer.from(body));
+  return reply.send(body);
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+/** The command line: one file per subcommand in `commands/`. */
+import { Command } from 'commander';
+import { agentCommand } from './commands/agent.ts';
+import { caCommand } from './commands/ca.ts';
+import { demoCommand } from './commands/demo.ts';
+import { envCommand } from './commands/env.ts';
+import { upCommand, workerCommand } from './commands/up.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+
+const program = new Command('penstock')
+  .description("AWS's developer tools as one self-hosted program: CodeCommit, CodeBuild, CodePipeline, CodeDeploy and what they lean on.")
+  .version(version)
+  .showHelpAfterError('(penstock --help tells more)')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  penstock demo                       see a push become a running application, from nothing
+  penstock up                         run the server on http://127.0.0.1:4600
+  penstock up --port 0 --data ./data  on a free port, with its state in ./data
+  eval "$(penstock env)"              point the AWS CLI and SDKs at the running server
+  penstock agent --config agent.yml   run the CodeDeploy agent on a host`,
+  );
+for (const command of [demoCommand(), upCommand(), workerCommand(), envCommand(), agentCommand(), caCommand()]) program.addCommand(command);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { name, message } = error as Error;
+  process.stderr.write(`penstock: ${message}\n`);
+  if (process.env.PENSTOCK_LOG_LEVEL === 'debug' || name === 'TypeError' || name === 'ReferenceError') console.error(error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,5 @@
+/** The services that this program is put together from. */
+import { s3 } from './cloud/s3/service.ts';
+import type { Service } from './platform/service.ts';
+
+export const services: Service[] = [s3];
