@@ -41,7 +41,7 @@ export function parseBuildspec(source: string): Buildspec {
   const phases = readPhases(root);
   return {
     version,
-    runAs: textAt(root, 'run-as'),
+    runAs: readUser(root),
     env: readEnv(mapAt(root, 'env'), version === '0.1' ? mapAt(root, 'environment_variables') : undefined),
     phases,
     reports: readReports(mapAt(root, 'reports')),
@@ -51,6 +51,12 @@ export function parseBuildspec(source: string): Buildspec {
     hasBatch: has(root, 'batch'),
     warnings: unknownKeys(root),
   };
+}
+
+function readUser(map: YamlMap): string | undefined {
+  const user = textAt(map, 'run-as');
+  if (user === undefined || /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(user)) return user;
+  throw new BuildspecError(`invalid run-as user '${user}' at line ${lineAt(map, 'run-as')}`);
 }
 
 function readVersion(root: YamlMap): '0.1' | '0.2' {
@@ -142,7 +148,7 @@ function readPhase(map: YamlMap, name: PhaseName): Phase {
   }
   const onFailure = textAt(map, 'on-failure');
   return {
-    runAs: textAt(map, 'run-as'),
+    runAs: readUser(map),
     onFailure: onFailure === undefined ? undefined : parseOnFailure(onFailure, lineAt(map, 'on-failure')),
     commands: textsAt(map, 'commands'),
     finally: textsAt(map, 'finally'),

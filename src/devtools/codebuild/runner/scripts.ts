@@ -9,7 +9,7 @@
  */
 
 /**
- * `driver.sh DIR SOURCE MARK`. Reads requests from standard input, one a line: `MODE SHELL FILE USER` with MODE `keep` (state from and to the
+ * `driver.sh DIR SOURCE MARK`. Reads requests from standard input, one a line: `MODE SHELL FILE SUCCEEDING USER` with MODE `keep` (state from and to the
  * state files), `fresh` (the build's first environment, nothing kept) or `peek` (state loaded, nothing kept). After each command it writes
  * `RS MARK SPACE status RS` into the output.
  */
@@ -17,7 +17,7 @@ export const DRIVER = `exec 2>&1
 dir=$1 source=$2 mark=$3
 posix_shell=$(command -v sh)
 bash=$(command -v bash)
-while read -r mode shell file user; do
+while read -r mode shell file succeeding user; do
   case $shell in
     bash) program=$bash flag= ;;
     *) if [ -n "$bash" ]; then program=$bash flag=--posix; else program=$posix_shell flag=; fi ;;
@@ -26,18 +26,18 @@ while read -r mode shell file user; do
     printf '%s\\n' "$shell: not found"
     status=127
   elif [ "$mode" != fresh ] && [ -s "$dir/state/env" ]; then
-    env -i "$program" $flag "$dir/run.sh" "$dir" "$source" "$mode" "$file" "$user" </dev/null
+    env -i "$program" $flag "$dir/run.sh" "$dir" "$source" "$mode" "$file" "$succeeding" "$user" </dev/null
     status=$?
   else
-    "$program" $flag "$dir/run.sh" "$dir" "$source" "$mode" "$file" "$user" </dev/null
+    "$program" $flag "$dir/run.sh" "$dir" "$source" "$mode" "$file" "$succeeding" "$user" </dev/null
     status=$?
   fi
   printf '\\036%s %s\\036' "$mark" "$status"
 done
 `;
 
-/** `run.sh DIR SOURCE MODE FILE USER`: loads the state, runs one command file, saves the state however the command ends. */
-export const RUN = `__cb_dir=$1 __cb_source=$2 __cb_mode=$3 __cb_file=$4 __cb_user=$5
+/** `run.sh DIR SOURCE MODE FILE SUCCEEDING USER`: loads the state, runs one command file, saves the state however the command ends. */
+export const RUN = `__cb_dir=$1 __cb_source=$2 __cb_mode=$3 __cb_file=$4 __cb_succeeding=$5 __cb_user=$6
 set --
 if [ "$__cb_mode" != fresh ] && [ -s "$__cb_dir/state/env" ]; then
   . "$__cb_dir/state/env"
@@ -47,6 +47,8 @@ if [ "$__cb_mode" != fresh ] && [ -s "$__cb_dir/state/env" ]; then
 else
   cd "$__cb_source" || exit
 fi
+CODEBUILD_BUILD_SUCCEEDING=$__cb_succeeding
+export CODEBUILD_BUILD_SUCCEEDING
 __cb_home=$HOME
 if [ "$__cb_user" ]; then
   eval "HOME=~$__cb_user"

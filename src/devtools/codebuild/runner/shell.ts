@@ -32,6 +32,8 @@ const END_GRACE_MS = 200;
 
 export class BuildShell {
   readonly #options: ShellOptions;
+  /** CODEBUILD_BUILD_SUCCEEDING, as commands see it. */
+  succeeding = true;
   readonly #sessions = new Map<string, Session>();
   #serial = 0;
 
@@ -50,7 +52,7 @@ export class BuildShell {
 
   /** Runs a command that was given to `open`, as `user` (default: the machine's own). */
   run(name: string, user?: string): Promise<CommandResult> {
-    return this.#session(user).run(this.#options.keepState ? 'keep' : 'fresh', this.#options.shell, name);
+    return this.#session(user).run({ mode: this.#options.keepState ? 'keep' : 'fresh', file: name, succeeding: this.succeeding });
   }
 
   /**
@@ -63,7 +65,7 @@ export class BuildShell {
     const { machine, directory } = this.#options;
     const target = `${directory}/out/${name}`;
     await machine.put(`${directory}/commands`, packFiles({ [name]: `(\n${script}\n) >'${target.replaceAll("'", `'\\''`)}'\n` }));
-    const result = await this.#session(undefined).run('peek', this.#options.shell, name);
+    const result = await this.#session(undefined).run({ mode: 'peek', file: name, succeeding: this.succeeding });
     if (result.kind !== 'exited' || result.status !== 0) return undefined;
     return readTarFile(await machine.get(`${directory}/out`), name);
   }
@@ -92,12 +94,14 @@ class Session {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   readonly #user: string;
+  readonly #shell: Shell;
   #waiting: ((result: CommandResult) => void) | undefined;
 
   constructor(options: ShellOptions, user: string | undefined) {
     const mark = randomBytes(12).toString('hex');
     const scanner = new MarkerScanner(mark);
     this.#user = user ?? '';
+    this.#shell = options.shell;
     this.#done = options.machine
       .exec({
         argv: ['sh', `${options.directory}/driver.sh`, options.directory, options.source, mark],
@@ -124,11 +128,11 @@ class Session {
       );
   }
 
-  run(mode: 'keep' | 'fresh' | 'peek', shell: Shell, file: string): Promise<CommandResult> {
+  run(request: { mode: 'keep' | 'fresh' | 'peek'; file: string; succeeding: boolean }): Promise<CommandResult> {
     if (this.ended) return Promise.resolve({ kind: 'lost', reason: 'the shell has ended', oomKilled: false });
     return new Promise((resolve) => {
       this.#waiting = resolve;
-      this.#stdin.write(`${mode} ${shell} ${file} ${this.#user}\n`);
+      this.#stdin.write(`${request.mode} ${this.#shell} ${request.file} ${request.succeeding ? 1 : 0} ${this.#user}\n`);
     });
   }
 

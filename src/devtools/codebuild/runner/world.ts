@@ -1,0 +1,63 @@
+/** What the runner needs of the world around a build: rows, events, S3 and git behind one interface, so that it can be tried without them. */
+import type { Machine } from '../../../ports/machines/port.ts';
+import type { Selection } from './collect.ts';
+import type { BuildLog } from './log.ts';
+import type { PhaseOutcome, PhaseType } from './outcome.ts';
+import type { EnvironmentVariable } from './secrets.ts';
+
+export type BuildspecLocation =
+  | { kind: 'default' }
+  | { kind: 'path'; path: string }
+  | { kind: 'inline'; text: string }
+  | { kind: 's3'; arn: string };
+
+export interface BuildRequest {
+  buildspec: BuildspecLocation;
+  /** Variables that CodeBuild gives every build, but those that depend on the machine. */
+  env: Record<string, string>;
+  /** Of project and start request, merged; they win over the buildspec's. */
+  variables: EnvironmentVariable[];
+  /** The build has artifacts to upload: else the buildspec's artifacts section is passed over, as CodeBuild does for NO_ARTIFACTS. */
+  primaryArtifact: boolean;
+  /** Identifiers of the secondary artifacts of project or start request. */
+  secondaryArtifacts: string[];
+  /** The project has an S3 cache. */
+  cache: boolean;
+}
+
+export interface FetchedSources {
+  /** Absolute, inside: CODEBUILD_SRC_DIR. */
+  directory: string;
+  /** CODEBUILD_SRC_DIR_<id>, CODEBUILD_RESOLVED_SOURCE_VERSION and the like. */
+  env: Record<string, string>;
+}
+
+/** One artifact as the buildspec describes it, its texts expanded. */
+export interface CollectedArtifact {
+  /** Undefined: the primary one. */
+  identifier: string | undefined;
+  selections: Selection[];
+  name: string | undefined;
+  discardPaths: boolean;
+  keepLinks: boolean;
+  s3Prefix: string | undefined;
+}
+
+export interface World {
+  /** Ends the current phase with `outcome` and begins the next, durably and with its events. */
+  enterPhase(next: PhaseType, outcome: PhaseOutcome): Promise<void>;
+  /** Durable before the first of the users' commands runs: from here on a build is not started over after a crash. */
+  recordFirstCommand(): Promise<void>;
+  /** `root`: an empty directory inside, for all sources. */
+  fetchSources(machine: Machine, root: string, log: BuildLog, signal: AbortSignal): Promise<FetchedSources>;
+  fetchBuildspec(arn: string, signal: AbortSignal): Promise<string>;
+  restoreCache(machine: Machine, keys: CacheKeys, log: BuildLog, signal: AbortSignal): Promise<void>;
+  saveCache(machine: Machine, keys: CacheKeys, selections: Selection[], log: BuildLog, signal: AbortSignal): Promise<void>;
+  uploadArtifact(machine: Machine, artifact: CollectedArtifact, log: BuildLog, signal: AbortSignal): Promise<void>;
+}
+
+export interface CacheKeys {
+  /** Undefined: one archive per project, overwritten by each build. */
+  key: string | undefined;
+  fallbackKeys: string[];
+}

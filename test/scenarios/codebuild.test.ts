@@ -1,0 +1,171 @@
+/** Each folder of test/scenarios/codebuild is a source with a buildspec, and `expected.yml` says what its build must come to. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { fakeMachine } from '../../src/devtools/codebuild/runner/fake-machine.ts';
+import { packSelected, type Selection } from '../../src/devtools/codebuild/runner/collect.ts';
+import { packFiles } from '../../src/devtools/codebuild/runner/files.ts';
+import { BuildLog } from '../../src/devtools/codebuild/runner/log.ts';
+import { BuildInterrupt, type PhaseContext, type PhaseOutcome, type PhaseType } from '../../src/devtools/codebuild/runner/outcome.ts';
+import { runBuild } from '../../src/devtools/codebuild/runner/run-build.ts';
+import type { EnvironmentVariable } from '../../src/devtools/codebuild/runner/secrets.ts';
+import type { CacheKeys, World } from '../../src/devtools/codebuild/runner/world.ts';
+import { drain, forEachEntry } from '../../src/devtools/codebuild/runner/zip.ts';
+
+interface Expected {
+  options?: {
+    artifacts?: boolean;
+    secondary?: string[];
+    cache?: boolean;
+    buildspec?: string;
+    variables?: EnvironmentVariable[];
+    interrupt?: { at: string; status: 'STOPPED' | 'TIMED_OUT' };
+  };
+  status: string;
+  /** `entered`: begun, its end is the caller's. */
+  phases?: Record<string, string>;
+  absent?: string[];
+  /** A message in slashes is a regular expression. */
+  contexts?: Record<string, PhaseContext>;
+  /** Regular expressions that match lines in this order. */
+  log?: string[];
+  notLog?: string[];
+  artifacts?: Record<string, Record<string, string>>;
+  artifactNames?: Record<string, string>;
+  exported?: unknown;
+  retry?: unknown;
+  cache?: unknown;
+}
+
+const folder = path.join(import.meta.dirname, 'codebuild');
+
+for (const name of readdirSync(folder).sort()) {
+  test(name, async () => {
+    const source = path.join(folder, name);
+    const expected = parse(readFileSync(path.join(source, 'expected.yml'), 'utf8')) as Expected;
+    check(expected, await build(source, expected.options ?? {}));
+  });
+}
+
+async function build(source: string, options: NonNullable<Expected['options']>) {
+  const machine = await fakeMachine();
+  const abort = new AbortController();
+  const log = new BuildLog(
+    () => new Date(),
+    (error) => assert.fail(error),
+  );
+  const lines: string[] = [];
+  log.addSink(async (events) => {
+    lines.push(...events.map((event) => event.message.replace(/\n$/, '')));
+    const { interrupt } = options;
+    if (interrupt && lines.some((line) => new RegExp(interrupt.at).test(line))) abort.abort(new BuildInterrupt(interrupt.status));
+  });
+  const world = new MemoryWorld(source);
+  try {
+    const result = await runBuild({
+      machine,
+      request: {
+        buildspec: options.buildspec ? { kind: 'path', path: options.buildspec } : { kind: 'default' },
+        env: { CODEBUILD_BUILD_ID: 'scenario:1', CODEBUILD_BUILD_NUMBER: '1' },
+        variables: options.variables ?? [],
+        primaryArtifact: options.artifacts ?? false,
+        secondaryArtifacts: options.secondary ?? [],
+        cache: options.cache ?? false,
+      },
+      world,
+      log,
+      signal: abort.signal,
+      graceMs: 100,
+    });
+    await log.end();
+    return { result, world, lines };
+  } finally {
+    await machine.remove();
+  }
+}
+
+class MemoryWorld implements World {
+  readonly phases = new Map<string, PhaseOutcome | undefined>([['DOWNLOAD_SOURCE', undefined]]);
+  readonly artifacts: Record<string, Record<string, string>> = {};
+  readonly names: Record<string, string | undefined> = {};
+  cache: unknown;
+  #current: PhaseType = 'DOWNLOAD_SOURCE';
+  readonly #source: string;
+
+  constructor(source: string) {
+    this.#source = source;
+  }
+
+  enterPhase: World['enterPhase'] = async (next, outcome) => {
+    this.phases.set(this.#current, outcome);
+    this.phases.set(next, undefined);
+    this.#current = next;
+  };
+  recordFirstCommand = async () => {};
+  fetchSources: World['fetchSources'] = async (machine, root) => {
+    const files: Record<string, Buffer> = {};
+    for (const entry of readdirSync(this.#source, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const file = path.join(entry.parentPath, entry.name);
+      files[path.relative(this.#source, file)] = readFileSync(file);
+    }
+    await machine.put(`${root}/src`, packFiles(files));
+    return { directory: `${root}/src`, env: {} };
+  };
+  fetchBuildspec = async (): Promise<string> => assert.fail('no buildspec in S3 here');
+  restoreCache = async () => {};
+  saveCache: World['saveCache'] = async (_machine, keys: CacheKeys, selections: Selection[]) => {
+    this.cache = { ...keys, files: selections.flatMap((selection) => selection.files) };
+  };
+  uploadArtifact: World['uploadArtifact'] = async (machine, artifact) => {
+    const files: Record<string, string> = {};
+    for (const selection of artifact.selections) {
+      const tar = packSelected(machine, selection, { keepLinks: artifact.keepLinks });
+      await forEachEntry(tar, async (header, stream) => {
+        const name = header.name.replace(/^\.\//, '');
+        files[artifact.discardPaths ? path.basename(name) : name] = header.type === 'symlink' ? `-> ${header.linkname}` : await read(stream);
+        if (header.type === 'symlink') await drain(stream);
+      });
+    }
+    this.artifacts[artifact.identifier ?? 'primary'] = files;
+    this.names[artifact.identifier ?? 'primary'] = artifact.name;
+  };
+}
+
+async function read(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+function check(expected: Expected, { result, world, lines }: Awaited<ReturnType<typeof build>>): void {
+  const shown = lines.join('\n');
+  assert.equal(result.status, expected.status, shown);
+  for (const [phase, status] of Object.entries(expected.phases ?? {})) {
+    assert.ok(world.phases.has(phase), `phase ${phase} was entered\n${shown}`);
+    assert.equal(world.phases.get(phase)?.status ?? 'entered', status, `${phase}\n${shown}`);
+  }
+  for (const phase of expected.absent ?? []) assert.ok(!world.phases.has(phase), `phase ${phase} must not be entered`);
+  for (const [phase, context] of Object.entries(expected.contexts ?? {})) {
+    const [actual] = world.phases.get(phase)?.contexts ?? [];
+    assert.equal(actual?.statusCode, context.statusCode, shown);
+    const pattern = /^\/(.*)\/$/.exec(context.message)?.[1];
+    if (pattern) assert.match(actual?.message ?? '', new RegExp(pattern));
+    else assert.equal(actual?.message, context.message);
+  }
+  let from = 0;
+  for (const pattern of expected.log ?? []) {
+    const found = lines.findIndex((line, index) => index >= from && new RegExp(pattern).test(line));
+    assert.ok(found >= 0, `no line /${pattern}/ after line ${from} of\n${shown}`);
+    from = found + 1;
+  }
+  for (const pattern of expected.notLog ?? []) assert.ok(!lines.some((line) => new RegExp(pattern).test(line)), `a line is /${pattern}/`);
+  if (expected.artifacts) assert.deepEqual(world.artifacts, expected.artifacts);
+  for (const [artifact, name] of Object.entries(expected.artifactNames ?? {})) assert.equal(world.names[artifact], name);
+  if (expected.exported) assert.deepEqual(result.exportedVariables, expected.exported);
+  if (expected.retry) assert.deepEqual(result.retry, expected.retry);
+  if (expected.cache) assert.deepEqual(world.cache, expected.cache);
+}
