@@ -160,6 +160,37 @@ function digest(algorithm: Algorithm): { update(bytes: Uint8Array): void; base64
   };
 }
 
+/**
+ * Checks what came with a small XML body, whole in memory: `required` where S3 insists on a checksum, as a mangled list of keys to delete
+ * would be a disaster. Called by the wire, since operations see what was read from the body, not its bytes.
+ */
+export function checkDocument(required: boolean, headers: Record<string, string | undefined>, body: Uint8Array): void {
+  const contentMd5 = headers['content-md5'];
+  const given = ALGORITHMS.filter((algorithm) => headers[`x-amz-checksum-${algorithm.toLowerCase()}`] !== undefined);
+  if (required && contentMd5 === undefined && given.length === 0) {
+    throw s3Error('InvalidRequest', 'Missing required header for this request: Content-MD5 OR x-amz-checksum-*');
+  }
+  if (contentMd5 !== undefined) {
+    if (!isBase64(contentMd5, 16)) throw s3Error('InvalidDigest', undefined, { 'Content-MD5': contentMd5 });
+    if (digestOf('MD5', body) !== contentMd5) throw s3Error('BadDigest', undefined, { ExpectedDigest: contentMd5 });
+  }
+  // Requests without a document may carry checksums that mean something else: those of the whole object, when an upload is completed.
+  if (!required) return;
+  for (const algorithm of given) {
+    const value = headers[`x-amz-checksum-${algorithm.toLowerCase()}`]!;
+    checkForm(algorithm, value);
+    if (digestOf(algorithm, body) !== value) {
+      throw s3Error('BadDigest', `The ${algorithm} you specified did not match the calculated checksum.`);
+    }
+  }
+}
+
+function digestOf(algorithm: Algorithm, bytes: Uint8Array): string {
+  const all = digest(algorithm);
+  all.update(bytes);
+  return all.base64();
+}
+
 /** The type that a multipart upload of this algorithm has, or InvalidRequest when it cannot have the one asked for. */
 export function uploadChecksumType(algorithm: Algorithm, asked: ChecksumType | undefined): ChecksumType {
   const usual = algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE';
@@ -174,9 +205,7 @@ export function uploadChecksumType(algorithm: Algorithm, asked: ChecksumType | u
 export function checksumOfParts(algorithm: Algorithm, type: ChecksumType, parts: { checksum: string; size: number }[]): Checksum {
   if (type === 'COMPOSITE') {
     const all = Buffer.concat(parts.map((part) => Buffer.from(part.checksum, 'base64')));
-    const outer = digest(algorithm);
-    outer.update(all);
-    return { algorithm, type, value: `${outer.base64()}-${parts.length}` };
+    return { algorithm, type, value: `${digestOf(algorithm, all)}-${parts.length}` };
   }
   const crc = CRCS[algorithm]!;
   const whole = parts.reduce((sum, part) => combine(crc, sum, decodeCrc(part.checksum), part.size), 0n);

@@ -79,9 +79,20 @@ function writeBody(model: ServiceModel, operationName: string, bindings: Binding
   return DECLARATION + element(rootName, namespace + attributes, content);
 }
 
+/** Fields of an error that are named as headers travel as such: `etag` with 304, `x-amz-delete-marker` with 404. */
+function isHeaderName(name: string): boolean {
+  return name === name.toLowerCase();
+}
+
+function headerFields(error: WireError): Record<string, string> {
+  const fields = Object.entries(error.fields ?? {}).filter(([name, value]) => isHeaderName(name) && typeof value === 'string');
+  return Object.fromEntries(fields) as Record<string, string>;
+}
+
 /** S3's error is the bare `<Error>`; others wrap it. */
 function errorDocument(model: ServiceModel, code: string, error: WireError, fault: boolean): string {
   const fields = Object.entries(error.fields ?? {})
+    .filter(([name]) => !isHeaderName(name))
     .filter(([, value]) => typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     .map(([name, value]) => element(name, '', escapeXml(String(value))))
     .join('');
@@ -110,7 +121,9 @@ export const restXmlCodec: Codec = {
   encode(model, operationName, output, requestId): WireResponse {
     const operation = model.operations[operationName]!;
     const bindings = operation.output ? bindingsOf(model, operation.output.shape) : undefined;
-    const status = successStatus(model, operationName, bindings, output);
+    const whole = successStatus(model, operationName, bindings, output);
+    // The model has no word for it: part of an object is 206.
+    const status = isS3(model) && whole === 200 && output.ContentRange !== undefined ? 206 : whole;
     const headers = requestIdHeaders(model, requestId);
     if (!bindings) return { status, headers, body: undefined };
     Object.assign(headers, writeHeaders(model, bindings, output));
@@ -128,7 +141,7 @@ export const restXmlCodec: Codec = {
     const code = isS3(model) ? s3Code(error.code) : error.code;
     const shape = errorShape(model, operationName, code);
     const status = error.status ?? (isS3(model) ? S3_STATUSES[code] : undefined) ?? errorStatus(shape, code, undefined);
-    const headers = requestIdHeaders(model, error.requestId);
+    const headers = { ...requestIdHeaders(model, error.requestId), ...headerFields(error) };
     const silent =
       error.method === 'HEAD' || status === 304 || (operationName !== undefined && model.operations[operationName]?.http.method === 'HEAD');
     if (silent) return { status, headers, body: undefined };
