@@ -57,6 +57,10 @@ export async function receivePush(cache: GitCache, push: PushRequest, rules: Pus
   try {
     const { unpack, results } = await takePush(cache, push, reader, request, reporter, rules);
     reporter.finish(unpack, results);
+  } catch (error) {
+    // Whether the change was made may be unknown to us too; the client asks again before it does anything.
+    if (!push.signal.aborted) reporter.fail('internal error: the push may not have been accepted, please try again');
+    throw error;
   } finally {
     reporter.stop();
   }

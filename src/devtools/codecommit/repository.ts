@@ -31,6 +31,21 @@ export async function lookUpRepository(
     .executeTakeFirst();
 }
 
+/** Those of this name in every region: git's credentials do not tell which one they are for. */
+export async function lookUpEverywhere(platform: Pick<Platform, 'read'>, account: string, name: string): Promise<Repository[]> {
+  return platform.read.selectFrom('codecommit.repositories').selectAll().where('account', '=', account).where('name', '=', name).execute();
+}
+
+/** All references, in git's order. */
+export async function lookUpReferences(platform: Pick<Platform, 'read'>, id: string): Promise<{ name: string; objectId: string }[]> {
+  return platform.read
+    .selectFrom('codecommit.refs')
+    .select(['name', 'object_id as objectId'])
+    .where('repository_id', '=', id)
+    .orderBy('name')
+    .execute();
+}
+
 /** The row as `authorize` of the same request found it, so that one request reads it once. */
 const found = new WeakMap<object, Map<string, Promise<Repository | undefined>>>();
 
