@@ -74,7 +74,8 @@ function copyRange(input: Input<'s3', 'UploadPartCopy'>, size: number): ByteRang
     );
   }
   const [start, end] = [Number(match[1]), Number(match[2])];
-  if (start > end || end >= size) throw s3Error('InvalidRange', `Range specified is not valid for source object of size: ${size}`);
+  if (start > end || end >= size)
+    throw invalidArgument('x-amz-copy-source-range', header, `Range specified is not valid for source object of size: ${size}`);
   return { start, end };
 }
 
