@@ -28,6 +28,9 @@ export interface AgentConfig {
   verbose: boolean;
 }
 
+/** Far more than any setting means, and little enough for a timer. */
+const MOST_SECONDS = 1_000_000;
+
 /** Reads a configuration file in the form of the AWS agent's `codedeployagent.yml`: YAML, keys `:like_this:` or plain. */
 export async function loadConfig(file: string, overrides: { root?: string } = {}): Promise<AgentConfig> {
   const settings = settingsOf(file, await readFile(file, 'utf8'));
@@ -47,7 +50,9 @@ export async function loadConfig(file: string, overrides: { root?: string } = {}
   const path = (value: string) => resolve(base, value);
   const number = (key: string, fallback: number, least: number): number => {
     const value = settings.get(key) ?? fallback;
-    if (typeof value !== 'number' || !(value >= least)) throw new Error(`${file}: ${key} must be a number of at least ${least}.`);
+    if (typeof value !== 'number' || !(value >= least && value <= MOST_SECONDS)) {
+      throw new Error(`${file}: ${key} must be a number from ${least} to ${MOST_SECONDS}.`);
+    }
     return value;
   };
   const flag = (key: string, fallback: boolean): boolean => {

@@ -1,10 +1,14 @@
 import { X509Certificate } from 'node:crypto';
-import { Certificate, ContentInfo, SignedData } from 'pkijs';
+import { Certificate, ContentInfo, type ExtKeyUsage, SignedData } from 'pkijs';
 import type { Envelope } from './command-service.ts';
 import { messageOf } from './failure.ts';
 
 /** The ASN.1 name of PKCS#7 signed data. */
 const SIGNED_DATA = '1.2.840.113549.1.7.2';
+
+/** The extension that limits a certificate to purposes, and those that fit: protecting messages, any (RFC 5280, 4.2.1.12). */
+const EXTENDED_KEY_USAGE = '2.5.29.37';
+const SIGNING_PURPOSES = ['1.3.6.1.5.5.7.3.4', '2.5.29.37.0'];
 
 /** Certificates that specifications must be signed under. */
 export interface SignerTrust {
@@ -37,7 +41,21 @@ export async function openEnvelope(envelope: Envelope, trust: SignerTrust): Prom
     throw new Error(`Validation of PKCS7 signed message failed: ${messageOf(error)}`);
   }
   if (!verdict) throw new Error('Validation of PKCS7 signed message failed: the signature does not fit the content.');
+  checkPurpose(signed);
   return Buffer.from(content.getValue()).toString('utf8');
+}
+
+/** A certificate that is limited to another purpose, as one for TLS servers of the same authority is, must not sign specifications. */
+function checkPurpose(signed: SignedData): void {
+  for (const certificate of signed.certificates ?? []) {
+    if (!(certificate instanceof Certificate) || certificate.extensions?.some((extension) => extension.parsedValue?.cA)) continue;
+    const usage = certificate.extensions?.find((extension) => extension.extnID === EXTENDED_KEY_USAGE)?.parsedValue as
+      | ExtKeyUsage
+      | undefined;
+    if (usage && !usage.keyPurposes.some((purpose) => SIGNING_PURPOSES.includes(purpose))) {
+      throw new Error('Validation of PKCS7 signed message failed: the certificate is not for signing messages.');
+    }
+  }
 }
 
 function parseSignedData(payload: string): SignedData {

@@ -83,13 +83,14 @@ async function poll(context: CommandContext, running: Map<string, Promise<void>>
     try {
       const command = await service.poll(signal);
       failures = 0;
-      if (command && !running.has(command.HostCommandIdentifier)) {
+      if (command) {
         const id = command.HostCommandIdentifier;
-        running.set(
-          id,
-          processCommand(command, context).finally(() => running.delete(id)),
-        );
-        continue;
+        const earlier = running.get(id);
+        // One that is delivered while it runs is answered once more after it has ended.
+        const task = (earlier ?? Promise.resolve()).then(() => processCommand(command, context));
+        running.set(id, task);
+        task.finally(() => running.get(id) === task && running.delete(id));
+        if (!earlier) continue;
       }
       // A server that held the request is asked again at once; one that answers right away is given its pause.
       const pause = config.waitBetweenRunsSeconds * 1000 - (Date.now() - asked);

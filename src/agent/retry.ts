@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { EventFailure } from './failure.ts';
 import { ServiceError } from './http.ts';
 
 /** The longest pause between two attempts, in milliseconds. */
@@ -10,8 +11,9 @@ export function pauseAfter(failures: number): number {
   return ceiling * (0.5 + Math.random() * 0.5);
 }
 
-/** True for a refusal that the same request would meet again: the server understood it and said no. */
+/** True for what the same request would meet again: the server understood it and said no, or what it gave is not what was asked for. */
 export function isFinal(error: unknown): boolean {
+  if (error instanceof EventFailure) return true;
   if (!(error instanceof ServiceError)) return false;
   const throttled = error.status === 429 || /^(Throttl|TooManyRequests|RequestLimitExceeded|SlowDown)/.test(error.code);
   return error.status >= 400 && error.status < 500 && !throttled;

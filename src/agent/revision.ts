@@ -3,6 +3,7 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { S3Revision } from './deployment-spec.ts';
+import { EventFailure, Outcome } from './failure.ts';
 import { isMissing } from './files.ts';
 import { bodyOf, ServiceError, type Transport } from './http.ts';
 import { deploymentDirIn, type Layout } from './layout.ts';
@@ -27,7 +28,7 @@ export async function downloadBundle(revision: S3Revision, file: string, endpoin
   const actual = response.headers.etag ?? '';
   if (etag !== undefined && etag !== actual.replaceAll('"', '')) {
     response.destroy();
-    throw new Error(`Expected deployment artifact bundle etag ${etag} but was actually ${actual}`);
+    throw new EventFailure(Outcome.UnknownError, '', `Expected deployment artifact bundle etag ${etag} but was actually ${actual}`);
   }
   const draft = `${file}.part`;
   try {

@@ -10,7 +10,8 @@ export type ScriptEnd =
   | { kind: 'exit'; code: number }
   | { kind: 'signal'; signal: string }
   | { kind: 'timeout' }
-  | { kind: 'outputs-open' };
+  | { kind: 'outputs-open' }
+  | { kind: 'aborted' };
 
 export interface ScriptRun {
   command: AccountSwitch;
@@ -26,6 +27,9 @@ export interface ScriptRun {
 
 /** Between the two signals to a script that has used up its time. */
 const TERM_TO_KILL_MS = 5_000;
+
+/** What a timer can count; some 25 days. */
+const LONGEST_DELAY_MS = 2 ** 31 - 1;
 
 /** Longer lines of output are broken, so that a script without line ends cannot fill the memory. */
 const LONGEST_LINE = 64 * 1024;
@@ -55,7 +59,9 @@ export async function runScript(run: ScriptRun): Promise<ScriptEnd> {
     await openGate(child, run.onStart);
     const deadline = new AbortController();
     const cut = Promise.race([
-      delay(timeoutSeconds * 1000, 'timeout' as const, { signal: deadline.signal }).catch(() => 'timeout' as const),
+      delay(Math.min(timeoutSeconds * 1000, LONGEST_DELAY_MS), 'timeout' as const, { signal: deadline.signal }).catch(
+        () => 'timeout' as const,
+      ),
       aborted(run.signal, deadline.signal),
     ]);
     try {
