@@ -1,5 +1,6 @@
 /** The way of every AWS API request, in order. The in-process client enters at `validate`. */
 import type { Readable, Transform } from 'node:stream';
+import { checkDocument } from '../cloud/s3/checksums.ts';
 import { AwsError } from '../platform/errors.ts';
 import type { ServiceModel } from '../platform/model.ts';
 import { authorize } from './authorize.ts';
@@ -65,6 +66,9 @@ async function decode(exchange: Exchange): Promise<void> {
   const { entry, operationName, call } = exchange;
   const { model } = entry!;
   exchange.context = createContext(exchange);
+  if (exchange.family === 's3' && exchange.body) {
+    checkDocument(model.operations[operationName!]?.httpChecksum?.requestChecksumRequired === true, singleHeaders(exchange), exchange.body);
+  }
   exchange.input = await codecFor(model).decode(model, operationName!, {
     method: call.method,
     path: restPath(exchange),
