@@ -5,15 +5,19 @@ import type { Readable } from 'node:stream';
  *
  * Order: probe, create, then any number of exec/put/get, then stop, then remove. remove is idempotent and may be called at any time.
  * Concurrency: calls on different machines are independent; exec may run beside exec on one machine.
- * Cancel: aborting an exec sends TERM to its whole group, KILL after `graceMs`; the promise settles only when all of it is gone.
+ * Cancel: aborting an exec sends TERM to all of its processes, daemons included, KILL after `graceMs`; the promise settles only when all
+ *   of them are gone. An exec that ends by itself leaves its background processes running, for later execs to use, until `stop`.
  * Crash: a machine outlives the process that made it. `adopt` finds it again by id; `sweep` removes those that nobody claims. An exec
- *   that was running when its caller died cannot be resumed: adopt kills what is left of it.
+ *   that was running when its caller died cannot be resumed: adopt kills what is left of it. Processes left in the background by
+ *   finished execs go on, and if they are gone (a reboot) the machine still has its files and can run commands again.
  */
 export interface MachineDriver {
   readonly name: 'process' | 'sandbox' | 'dummy';
   /** Finds what this host really allows by trying it. Cached by the driver after the first call. */
   probe(): Promise<Capabilities>;
+  /** @throws when the id is in use, or the spec asks for what this driver cannot give (no network, a mount); limits are not refused. */
   create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
+  /** undefined when there is no such machine, or it was not made completely. A stopped one comes back stopped, with its files. */
   adopt(id: string): Promise<Machine | undefined>;
   /** Removes every machine of this driver whose id is not in `claimed`, with its processes, mounts, cgroups and files. */
   sweep(claimed: ReadonlySet<string>): Promise<void>;
@@ -38,7 +42,10 @@ export interface MachineSpec {
   id: string;
   env: Record<string, string>;
   limits?: { memoryBytes?: number; cpus?: number; pids?: number };
-  /** Host directories made visible inside, e.g. a cache. Everything else of the host's data is invisible where the driver can hide it. */
+  /**
+   * Host directories made visible inside, e.g. a cache. Everything else of the host's data is invisible where the driver can hide it.
+   * A target is absolute, or relative to the machine's workdir, which every driver can give (a plain process only below its own files).
+   */
   mounts?: { source: string; target: string; readOnly?: boolean }[];
   /** 'host' shares the host's network (loopback reaches Penstock); 'none' has no network. */
   network: 'host' | 'none';
@@ -48,16 +55,26 @@ export interface Machine {
   readonly id: string;
   readonly driver: MachineDriver['name'];
   readonly isolation: string;
-  /** Absolute path, as seen by commands inside, of an empty writable directory of this machine's own (also HOME's parent). */
+  /**
+   * Absolute path, as seen by commands inside, of an empty writable directory of this machine's own. HOME is another one, outside of it:
+   * /root in a sandbox, where commands are root.
+   */
   readonly workdir: string;
   exec(command: ExecSpec): Promise<ExecResult>;
-  /** Extracts a tar stream into `path` (as seen inside; created if missing). Entries that would leave `path` fail the call. */
+  /**
+   * Extracts a tar stream into `path` (as seen inside; created if missing). Entries that would leave `path`, be it through a symbolic
+   * link, and device nodes fail the call; entries before them stay. Files belong to the machine's user, whatever the archive says.
+   */
   put(path: string, tar: Readable): Promise<void>;
-  /** A tar stream of the tree at `path` (as seen inside). */
+  /** A tar stream of the tree at `path` (as seen inside), names relative to it; of a file, one entry with its name. */
   get(path: string): Promise<Readable>;
-  /** The path on the host of a path inside, for drivers that have one; streams large trees without tar. */
+  /**
+   * The path on the host of a path inside, for drivers that have one; streams large trees without tar. Found by name only: the machine's
+   * commands may put symbolic links there at any moment, so whoever uses it follows none (`put` and `get` do not), and what the server
+   * writes there itself belongs to the wrong user.
+   */
   hostPath(path: string): string | undefined;
-  /** Ends all its processes: TERM, grace, KILL. Idempotent. */
+  /** Ends all its processes: TERM, grace (default 5000 ms), KILL. Idempotent. Its files stay until remove; it runs nothing any more. */
   stop(graceMs?: number): Promise<void>;
   /** Stops it and deletes everything it had. Idempotent. */
   remove(): Promise<void>;
@@ -69,9 +86,9 @@ export interface ExecSpec {
   cwd?: string;
   /** Added to the machine's env. */
   env?: Record<string, string>;
-  /** A user name that exists inside; default: the machine's own. */
+  /** A user name that exists inside; default: the machine's own. ExecStartError where the driver may not switch users. */
   user?: string;
-  /** Called with each chunk in order; stdout and stderr interleaved as they were written. Awaited: a slow consumer slows the command. */
+  /** Called with each chunk in order; if it throws, the command is killed and exec rejects with that error. Stdout and stderr interleaved as they were written. Awaited: a slow consumer slows the command. */
   onOutput?: (chunk: Buffer, stream: 'stdout' | 'stderr') => void | Promise<void>;
   stdin?: Readable | Uint8Array;
   signal?: AbortSignal;
@@ -80,7 +97,7 @@ export interface ExecSpec {
 }
 
 export interface ExecResult {
-  /** Exit status; null when a signal ended it. */
+  /** Exit status; null when a signal ended it, or it was aborted before it began. */
   exitCode: number | null;
   signal: string | null;
   /** The kernel killed something of this machine for memory while it ran. */

@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { bubblewrapCommand } from './bubblewrap.ts';
+import type { Layout } from './layout.ts';
+import type { Site } from './local-driver.ts';
+import { identify, isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
+import { markEnvironment } from './process-set.ts';
+import { joiner } from './spawn.ts';
+import { unshareCommand } from './unshare.ts';
+import { type IdMapping, mapLine } from './users.ts';
+import { until } from './wait.ts';
+
+/** The programs found by the probe. */
+export interface SandboxTools {
+  builder: 'bubblewrap' | 'unshare';
+  bwrap: string | undefined;
+  unshare: string;
+  nsenter: string;
+  setpriv: string | undefined;
+  /** Whether env(1) has `--ignore-signal`; coreutils 8.31. */
+  canIgnoreChildren: boolean;
+}
+
+/** What a builder is told. */
+export interface HolderPlan {
+  directory: string;
+  layout: Layout;
+  network: 'host' | 'none';
+  hostname: string;
+  /** Whether the command inside makes the user namespace itself; otherwise the builder has to make one. */
+  mapInside: boolean;
+  /** What to run as process 1. */
+  hold: string[];
+}
+
+/**
+ * Process 1 of a machine's namespaces: does nothing, for ever, and by that keeps them; killing it kills all in them. It also becomes the
+ * parent of orphans. With SIGCHLD ignored, which exec keeps, the kernel clears them away when they end. Only env(1) of coreutils can set
+ * that (dash forgets a trap on it), so where that is missing a shell that waits does the same, less well: its own child is there too,
+ * and makes `stop` wait for all of the grace.
+ */
+function holdScript(canIgnore: boolean): string {
+  const hold = canIgnore ? 'exec env --ignore-signal=CHLD sleep infinity' : 'while :; do sleep 3600 & wait; done';
+  return `echo ready >&3; exec 3>&-; ${hold}`;
+}
+
+/**
+ * Builds a machine's namespaces and leaves a process in them.
+ *
+ * As root, all namespaces but the user namespace are made by the host's root and belong to it; the user namespace is entered last, by
+ * process 1 inside. So root inside has no rights over the mounts: it can neither lift what covers a directory nor make one writable.
+ * An ordinary user must make the user namespace first, and commands are stripped of all capabilities instead; see sandbox.ts.
+ * @returns identities of process 1 and of the builder that waits for it.
+ */
+export async function startHolder(
+  site: Site,
+  layout: Layout,
+  tools: SandboxTools,
+  mapping: IdMapping,
+  signal?: AbortSignal,
+): Promise<ProcessIdentity[]> {
+  const asRoot = mapping.count > 1;
+  const hold = ['/bin/sh', '-c', holdScript(tools.canIgnoreChildren)];
+  const plan: HolderPlan = {
+    directory: site.directory,
+    layout,
+    network: site.spec.network,
+    hostname: site.id.slice(0, 63),
+    mapInside: asRoot,
+    hold: asRoot ? [tools.unshare, '--user', '--', ...hold] : hold,
+  };
+  const command = tools.builder === 'bubblewrap' ? bubblewrapCommand(tools.bwrap!, plan) : unshareCommand(tools.unshare, plan);
+  const child = launch(site, command);
+  try {
+    const holder = await becomeReady(child, site, signal);
+    if (asRoot) for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${holder}/${map}`, mapLine(mapping));
+    return [holder, child.pid!].map(identify).filter((one) => one !== undefined);
+  } finally {
+    for (const stream of child.stdio) stream?.destroy();
+    child.unref();
+  }
+}
+
+/**
+ * Ends a machine's namespaces with all that runs in them: process 1 first, since its end is theirs. The builder sees that and ends by
+ * itself; it is killed only if it does not, so that it can still take note of process 1, which otherwise nobody might.
+ */
+export async function endHolders(holders: ProcessIdentity[]): Promise<void> {
+  const alive = () => holders.filter(isAlive);
+  const [first] = holders;
+  if (first && isAlive(first)) signalProcess(first.pid, 'SIGKILL');
+  if (await until(() => alive().length === 0, 2000)) return;
+  for (const holder of alive()) signalProcess(holder.pid, 'SIGKILL');
+  if (!(await until(() => alive().length === 0, 60_000))) throw new Error(`process ${alive()[0]?.pid} is still there a minute after KILL`);
+}
+
+/** In a session of its own, so that nothing that ends the server, not even a terminal's Ctrl-C, reaches it. */
+function launch(site: Site, command: string[]): ChildProcess {
+  const join = site.group?.joinFiles() ?? [];
+  const log = openSync(logOf(site), 'w', 0o600);
+  try {
+    return spawn('/bin/sh', ['-c', joiner, 'sh', String(join.length), ...join, ...command], {
+      cwd: '/',
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...markEnvironment(`${site.mark}.holder`) },
+      detached: true,
+      stdio: ['ignore', 'ignore', log, 'pipe', 'pipe'],
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+/**
+ * Longest time for some mounts; a builder that needs more will not come back.
+ */
+const readyTimeoutMs = 30_000;
+
+/** @returns the host's pid of process 1, once all is mounted. */
+async function becomeReady(child: ChildProcess, site: Site, signal: AbortSignal | undefined): Promise<number> {
+  const texts = ['', ''];
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const refuse = (why: string) => reject(new Error(`the sandbox could not be built: ${why} ${readFileSync(logOf(site), 'utf8').trim()}`));
+  const abort = () => reject(signal?.reason);
+  const timer = setTimeout(refuse, readyTimeoutMs, 'it took too long.');
+  signal?.addEventListener('abort', abort, { once: true });
+  child.on('error', reject);
+  child.on('exit', (code, by) => refuse(`${code ?? by}`));
+  // Both are read on until the end: a builder whose pipe breaks while it writes would leave its child behind, waiting for it.
+  for (const [index, stream] of (child.stdio.slice(3) as Readable[]).entries()) {
+    stream.on('error', reject);
+    stream.on('data', (chunk) => {
+      texts[index] += chunk;
+      // bubblewrap writes a JSON object that begins with the pid, the script of unshare the pid alone.
+      const pid = /\d+/.exec(texts[1]!)?.[0];
+      if (texts[0]!.includes('ready') && pid) resolve(Number(pid));
+    });
+  }
+  try {
+    return await promise;
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+function logOf(site: Site): string {
+  return join(site.directory, 'holder.log');
+}

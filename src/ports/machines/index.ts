@@ -1,0 +1,34 @@
+import { createDummyMachines } from './dummy.ts';
+import type { MachineDriver } from './port.ts';
+import { createProcessMachines } from './process.ts';
+import { createSandboxMachines } from './sandbox.ts';
+
+export interface MachinesOptions {
+  /** 'auto' is the sandbox where it works and plain processes where it does not. */
+  kind: 'auto' | 'process' | 'sandbox' | 'dummy';
+  /** Machines live in `machines/` below it. */
+  dataDir: string;
+  log: { warn(details: object, message: string): void };
+}
+
+/** Chooses the driver. A driver asked for by name is not replaced by a weaker one: its machines then fail, and say why. */
+export async function createMachines({ kind, dataDir, log }: MachinesOptions): Promise<MachineDriver> {
+  switch (kind) {
+    case 'dummy':
+      return createDummyMachines();
+    case 'process':
+      return createProcessMachines({ dataDir });
+    case 'sandbox':
+      return createSandboxMachines({ dataDir });
+    case 'auto':
+      return await sandboxOrProcess(dataDir, log);
+  }
+}
+
+async function sandboxOrProcess(dataDir: string, log: MachinesOptions['log']): Promise<MachineDriver> {
+  const sandbox = createSandboxMachines({ dataDir });
+  const { available, notes } = await sandbox.probe();
+  if (available) return sandbox;
+  log.warn({ notes }, "no sandbox works on this host: builds run as plain processes with the server's rights");
+  return createProcessMachines({ dataDir });
+}
