@@ -13,11 +13,10 @@ import { innerSteps } from './steps.ts';
 const RENEW_MS = 5 * 60_000;
 const MAX_SESSIONS = 5_000;
 
-const INSIDE: IncomingCall = {
+const INSIDE: Omit<IncomingCall, 'headers'> = {
   method: 'POST',
   path: '/',
   query: '',
-  headers: { 'user-agent': 'penstock' },
   stream: Readable.from([]),
   sourceIp: '127.0.0.1',
   secure: true,
@@ -27,10 +26,18 @@ const INSIDE: IncomingCall = {
 export function createClients(gateway: Gateway): AwsClients {
   const sessions = new Map<string, { principal: Principal; credentials: Credentials }>();
 
-  const call = async (principal: Principal, region: string, service: string, operationName: string, input: Record<string, unknown>) => {
+  // `caller` is what AWS shows as the user agent of a service's own calls: `codepipeline.amazonaws.com`.
+  const call = async (
+    caller: string,
+    principal: Principal,
+    region: string,
+    service: string,
+    operationName: string,
+    input: Record<string, unknown>,
+  ) => {
     const exchange: Exchange = {
       gateway,
-      call: INSIDE,
+      call: { ...INSIDE, headers: { 'user-agent': caller } },
       requestId: randomUUID(),
       startedAt: performance.now(),
       family: 'json',
@@ -47,11 +54,11 @@ export function createClients(gateway: Gateway): AwsClients {
     return exchange.output ?? {};
   };
 
-  const clientsOf = (principal: Principal, region: string, credentials?: Credentials): Clients =>
+  const clientsOf = (caller: string, principal: Principal, region: string, credentials?: Credentials): Clients =>
     proxy((service) => {
       const endpoint = gateway.platform.config.serviceEndpoints[service];
       if (endpoint) return remoteClients(service, { endpoint, region, credentials });
-      return (operationName, input) => call(principal, region, service, operationName, input);
+      return (operationName, input) => call(caller, principal, region, service, operationName, input);
     });
 
   const session = async (who: { role: string; service: string; sessionName: string; region: string; durationSeconds?: number }) => {
@@ -59,7 +66,7 @@ export function createClients(gateway: Gateway): AwsClients {
     const key = [who.role, who.service, who.sessionName].join('|');
     const kept = sessions.get(key);
     if (kept && who.durationSeconds === undefined && kept.credentials.expiration.getTime() - Date.now() > RENEW_MS) return kept;
-    const sts = clientsOf(servicePrincipal(who.service, account), who.region).sts;
+    const sts = clientsOf(`${who.service}.amazonaws.com`, servicePrincipal(who.service, account), who.region).sts;
     const { Credentials: given } = await sts.assumeRole({
       RoleArn: who.role,
       RoleSessionName: sessionNameOf(who.sessionName),
@@ -82,10 +89,10 @@ export function createClients(gateway: Gateway): AwsClients {
   return {
     async as(who) {
       const { principal, credentials } = await session(who);
-      return clientsOf(principal, who.region, credentials);
+      return clientsOf(`${who.service}.amazonaws.com`, principal, who.region, credentials);
     },
-    asService: (service, where) => clientsOf(servicePrincipal(service, where.account), where.region),
-    asPrincipal: (principal, region) => clientsOf(principal, region),
+    asService: (service, where) => clientsOf(`${service}.amazonaws.com`, servicePrincipal(service, where.account), where.region),
+    asPrincipal: (principal, region) => clientsOf('penstock', principal, region),
     credentials: async (who) => (await session(who)).credentials,
   };
 }
