@@ -1,0 +1,34 @@
+/** CloudWatch Logs: groups of streams of events, appended in batches, read by position or by pattern. */
+import { defineService } from '../../platform/service.ts';
+import { filterLogEvents } from './filter-events.ts';
+import { getLogEvents } from './get-events.ts';
+import * as groups from './groups.ts';
+import { purge, retention } from './purge.ts';
+import { putLogEvents } from './put-events.ts';
+import * as streams from './streams.ts';
+import * as tags from './tags.ts';
+
+export const logs = defineService('logs', {
+  operations: {
+    createLogGroup: groups.createLogGroup,
+    deleteLogGroup: groups.deleteLogGroup,
+    describeLogGroups: groups.describeLogGroups,
+    putRetentionPolicy: groups.putRetentionPolicy,
+    deleteRetentionPolicy: groups.deleteRetentionPolicy,
+    createLogStream: streams.createLogStream,
+    deleteLogStream: streams.deleteLogStream,
+    describeLogStreams: streams.describeLogStreams,
+    putLogEvents,
+    getLogEvents,
+    filterLogEvents,
+    tagResource: tags.tagResource,
+    untagResource: tags.untagResource,
+    listTagsForResource: tags.listTagsForResource,
+    tagLogGroup: tags.tagLogGroup,
+    untagLogGroup: tags.untagLogGroup,
+    listTagsLogGroup: tags.listTagsLogGroup,
+  },
+  reconcilers: { 'logs.purge': purge, 'logs.retention': retention },
+  schema: new URL('./schema/', import.meta.url),
+  validationErrors: 'InvalidParameterException',
+});

@@ -1,0 +1,61 @@
+/** Rows of CloudWatch Logs. Times are milliseconds since 1970, as in its API. */
+import type { Generated } from 'kysely';
+
+export interface GroupRow {
+  id: string;
+  account: string;
+  region: string;
+  name: string;
+  class: 'STANDARD' | 'INFREQUENT_ACCESS' | 'DELIVERY';
+  retention_days: number | null;
+  deletion_protected: boolean;
+  tags: Record<string, string>;
+  created_at: number;
+}
+
+interface GroupTable extends Omit<GroupRow, 'tags'> {
+  tags: import('kysely').ColumnType<Record<string, string>, string, string>;
+}
+
+export interface StreamRow {
+  id: string;
+  group_id: string;
+  name: string;
+  created_at: number;
+  first_event_at: number | null;
+  last_event_at: number | null;
+  last_ingested_at: number | null;
+  stored_bytes: number;
+}
+
+interface StreamTable extends Omit<StreamRow, 'stored_bytes' | 'first_event_at' | 'last_event_at' | 'last_ingested_at'> {
+  first_event_at: Generated<number | null>;
+  last_event_at: Generated<number | null>;
+  last_ingested_at: Generated<number | null>;
+  stored_bytes: Generated<number>;
+}
+
+export interface ChunkRow {
+  id: number;
+  group_id: string;
+  stream_id: string;
+  first_at: number;
+  last_at: number;
+  ingested_at: number;
+  size: number;
+  compressed: boolean;
+  events: Buffer;
+}
+
+interface ChunkTable extends Omit<ChunkRow, 'id'> {
+  id: Generated<number>;
+}
+
+declare module '../../platform/platform.ts' {
+  interface Tables {
+    'logs.groups': GroupTable;
+    'logs.streams': StreamTable;
+    'logs.chunks': ChunkTable;
+    'logs.purges': { stream_id: string };
+  }
+}
