@@ -23,8 +23,8 @@ export type Reader = Pick<Kysely<Tables>, 'selectFrom' | 'selectNoFrom' | 'with'
 /** A state change, its event and its follow-up job: all in one, or none. */
 export interface Transaction {
   readonly sql: Kysely<Tables>;
-  /** Published to the default event bus of `account`/`region` once committed. */
-  emit(event: AwsEvent): Promise<void>;
+  /** Published to the default event bus of each event's `account`/`region` once committed. Many at once cost one round trip. */
+  emit(...events: AwsEvent[]): Promise<void>;
   /** Queues a job handler of any service by name. With `key`, a waiting job of that key is replaced. Jobs of one `queue` run one by one. */
   enqueue(job: string, payload: unknown, options?: { key?: string; queue?: string; runAt?: Date; maxAttempts?: number }): Promise<void>;
   /** Calls the reconciler of that kind for this id after commit (or at `at`); calls for one id never overlap, and a call made while one runs is not lost. */

@@ -70,7 +70,7 @@ async function changeInTransaction(
     })
     .where('id', '=', id)
     .execute();
-  for (const change of made) await tx.emit(stateChange(platform, repository, change, options.caller));
+  await tx.emit(...made.map((change) => stateChange(platform, repository, change, options.caller)));
   return results;
 }
 

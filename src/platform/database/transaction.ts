@@ -40,9 +40,11 @@ class PlatformTransaction implements Transaction {
     this.#afterCommit = afterCommit;
   }
 
-  async emit(event: AwsEvent): Promise<void> {
-    const { time = new Date(), ...rest } = event;
-    await this.enqueue(DELIVER_EVENT, { ...rest, id: randomUUID(), time: time.toISOString() });
+  async emit(...events: AwsEvent[]): Promise<void> {
+    const payloads = events.map(({ time = new Date(), ...rest }) => ({ ...rest, id: randomUUID(), time: time.toISOString() }));
+    await sql`select count(*) from graphile_worker.add_jobs(array(
+      select (${DELIVER_EVENT}, payload, null, null, ${JOB_ATTEMPTS}::int, null, null, null)::graphile_worker.job_spec
+      from json_array_elements(${JSON.stringify(payloads)}::json) payload))`.execute(this.sql);
   }
 
   async enqueue(
