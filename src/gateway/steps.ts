@@ -95,6 +95,8 @@ function payloadStream(exchange: Exchange): Readable {
 /** `pipe`, but a source that breaks off breaks the reader too, instead of leaving it to wait for ever. */
 function pipeWithErrors(source: Readable, through: Transform): Readable {
   source.once('error', (error) => through.destroy(error));
+  // It may fail before anybody reads it, which must not end the process; whoever reads it later still gets the error.
+  through.on('error', () => {});
   source.once('close', () => {
     if (!source.readableEnded) through.destroy(new AwsError('IncompleteBody', 'The request body terminated unexpectedly', { status: 400 }));
   });
