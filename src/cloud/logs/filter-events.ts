@@ -10,8 +10,8 @@ import { type ScannedEvent, scan } from './scan.ts';
 import type { GroupRow } from './tables.ts';
 
 const MAX_EVENTS = 10_000;
-/** A call looks at about so much of what is stored, and says with a token that it has not seen all. */
-const MAX_STORED_BYTES = 8 * 1024 * 1024;
+/** A call looks at about so much, and says with a token that it has not seen all. */
+const MAX_VISITED_BYTES = 32 * 1024 * 1024;
 /** Streams of one prefix that a call reads; more are not looked for one by one. */
 const MAX_PREFIX_STREAMS = 10_000;
 
@@ -37,7 +37,7 @@ export const filterLogEvents = operation('logs', 'FilterLogEvents', {
       newest: Math.min(endTime ?? Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1),
       limit,
       matches,
-      maxStoredBytes: MAX_STORED_BYTES,
+      maxVisitedBytes: MAX_VISITED_BYTES,
     });
     const names = await streamNames(ctx, events);
     return {

@@ -35,8 +35,8 @@ export interface Scan {
   backward?: boolean;
   limit: number;
   matches?: (message: string) => boolean;
-  /** Stop after about so many stored bytes, with what was found till then; for filters that match seldom. */
-  maxStoredBytes?: number;
+  /** Stop after about so many bytes were looked at, with what was found till then; for filters that match seldom. */
+  maxVisitedBytes?: number;
 }
 
 export interface Page {
@@ -57,11 +57,10 @@ export async function scan(read: Reader, wanted: Scan): Promise<Page> {
     if (chunks.length === 0) return page.finish();
     for (const chunk of chunks) {
       if (page.isComplete(chunk.first_at)) return page.finish();
-      if (visitedBytes > (wanted.maxStoredBytes ?? Number.POSITIVE_INFINITY) && page.mayInterrupt(chunk.first_at)) {
+      if (visitedBytes > (wanted.maxVisitedBytes ?? Number.POSITIVE_INFINITY) && page.mayInterrupt(chunk.first_at)) {
         return page.interrupt(chunk.first_at);
       }
-      visitedBytes += chunk.size;
-      await page.add(chunk);
+      visitedBytes += await page.add(chunk);
       edge = { at: chunk.first_at, id: chunk.id };
     }
   }
@@ -109,10 +108,13 @@ class PageBuilder {
     this.sign = wanted.backward ? -1 : 1;
   }
 
-  async add(chunk: Visited): Promise<void> {
+  /** Returns how much there was to look at, in characters. */
+  async add(chunk: Visited): Promise<number> {
     const { oldest, newest, matches } = this.wanted;
     const events = await unpack(chunk);
+    let visited = 0;
     for (const [index, [at, message]] of events.entries()) {
+      visited += message.length;
       if (at < oldest || at > newest) continue;
       const event = { at, chunk: chunk.id, index, stream: chunk.stream_id, message, ingestedAt: chunk.ingested_at };
       if (!this.isWithin(event) || (matches && !matches(message))) continue;
@@ -120,6 +122,7 @@ class PageBuilder {
       this.keptBytes += sizeOf(event);
     }
     if (this.kept.length > this.wanted.limit || this.keptBytes > MAX_PAGE_BYTES) this.cut();
+    return visited;
   }
 
   private isWithin(event: Position): boolean {

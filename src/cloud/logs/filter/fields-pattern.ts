@@ -54,27 +54,30 @@ function readField(reader: TokenReader): Field {
   return { name: name!, test: conditions > 0 ? test : undefined };
 }
 
+const SPACES = ' \t\n\r';
+const CLOSING: Record<string, string> = { '"': '"', '[': ']' };
+
 /** Fields by spaces; text in quotation marks or brackets is one field, without them. */
 function splitFields(message: string): string[] {
   const fields: string[] = [];
+  // An opening without its closing is text like any other. Where the last closing stands is looked up once, not for each opening.
+  const lastClosing: Record<string, number> = { '"': message.lastIndexOf('"'), ']': message.lastIndexOf(']') };
   let at = 0;
   while (at < message.length) {
-    const char = message[at]!;
-    if (char === ' ' || char === '\t' || char === '\n' || char === '\r') {
+    if (SPACES.includes(message[at]!)) {
       at++;
       continue;
     }
-    const close = char === '"' ? '"' : char === '[' ? ']' : undefined;
-    const end = close ? message.indexOf(close, at + 1) : -1;
-    if (end >= 0) {
+    const close = CLOSING[message[at]!];
+    if (close !== undefined && lastClosing[close]! > at) {
+      const end = message.indexOf(close, at + 1);
       fields.push(message.slice(at + 1, end));
       at = end + 1;
-      continue;
+    } else {
+      const start = at++;
+      while (at < message.length && !SPACES.includes(message[at]!)) at++;
+      fields.push(message.slice(start, at));
     }
-    let stop = at + 1;
-    while (stop < message.length && !' \t\n\r'.includes(message[stop]!)) stop++;
-    fields.push(message.slice(at, stop));
-    at = stop;
   }
   return fields;
 }
