@@ -11,6 +11,7 @@ import { buffer } from 'node:stream/consumers';
 import * as x509 from '@peculiar/x509';
 import { OctetString } from 'asn1js';
 import { Certificate, ContentInfo, EncapsulatedContentInfo, IssuerAndSerialNumber, SignedData, SignerInfo } from 'pkijs';
+import { pack } from 'tar-stream';
 import { ZipFile } from 'yazl';
 import { runAgent } from './main.ts';
 
@@ -257,6 +258,28 @@ export async function zipOf(files: Record<string, string | Buffer>): Promise<Buf
   }
   zip.end();
   return buffer(zip.outputStream as unknown as AsyncIterable<Buffer>);
+}
+
+/** What a tar entry is made of: a text, or what a header says. */
+export type TarContent =
+  | string
+  | { link: string }
+  | { hardlink: string }
+  | { type: 'fifo' | 'character-device' | 'block-device' }
+  | { mode: number; text: string };
+
+/** A tar bundle. A list may hold a name twice. */
+export async function tarOf(files: Record<string, TarContent> | [string, TarContent][]): Promise<Buffer> {
+  const tar = pack();
+  for (const [name, content] of Array.isArray(files) ? files : Object.entries(files)) {
+    if (typeof content === 'string') tar.entry({ name, mode: 0o644 }, content);
+    else if ('text' in content) tar.entry({ name, mode: content.mode }, content.text);
+    else if ('link' in content) tar.entry({ name, type: 'symlink', linkname: content.link });
+    else if ('hardlink' in content) tar.entry({ name, type: 'link', linkname: content.hardlink });
+    else tar.entry({ name, type: content.type });
+  }
+  tar.finalize();
+  return buffer(tar as unknown as AsyncIterable<Buffer>);
 }
 
 /** All files below a directory by name: a text, `-> target` for a link. Directories are not listed. */
