@@ -58,8 +58,7 @@ export class LocalDriver implements MachineDriver {
   readonly #flavour: Flavour;
   readonly #directory: string;
   readonly #pipes: Pipes;
-  /** Tells the machines of this data directory from those of another on the same host. */
-  readonly tag: string;
+  readonly #tag: string;
   #finding: Promise<Finding> | undefined;
 
   /** @param dataDir made if missing. */
@@ -68,7 +67,7 @@ export class LocalDriver implements MachineDriver {
     this.#flavour = flavour;
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     this.#directory = join(realpathSync(dataDir), 'machines', flavour.name);
-    this.tag = createHash('sha256').update(this.#directory).digest('hex').slice(0, 10);
+    this.#tag = machinesTag(this.#directory);
     this.#pipes = new Pipes(this.#directory);
   }
 
@@ -167,11 +166,11 @@ export class LocalDriver implements MachineDriver {
   }
 
   #mark(id: string): string {
-    return `${this.tag}.${id}`;
+    return `${this.#tag}.${id}`;
   }
 
   #groupName(id: string): string {
-    return `penstock-${this.tag}-${id}`;
+    return `penstock-${this.#tag}-${id}`;
   }
 
   #idsOfDirectories(): string[] {
@@ -181,6 +180,11 @@ export class LocalDriver implements MachineDriver {
   #leftoverPipes(): string[] {
     return existsSync(this.#directory) ? readdirSync(this.#directory).filter((name) => name.startsWith('.pipes-')) : [];
   }
+}
+
+/** Tells the machines of one directory from those of another on the same host, in marks and in names of control groups. */
+export function machinesTag(directory: string): string {
+  return createHash('sha256').update(directory).digest('hex').slice(0, 10);
 }
 
 /**

@@ -88,7 +88,10 @@ export interface ExecSpec {
   env?: Record<string, string>;
   /** A user name that exists inside; default: the machine's own. ExecStartError where the driver may not switch users. */
   user?: string;
-  /** Called with each chunk in order; if it throws, the command is killed and exec rejects with that error. Stdout and stderr interleaved as they were written. Awaited: a slow consumer slows the command. */
+  /**
+   * Called with each chunk in order, stdout and stderr interleaved as they arrive. Awaited: a slow consumer slows the command. If it
+   * throws, the command is killed and exec rejects with that error.
+   */
   onOutput?: (chunk: Buffer, stream: 'stdout' | 'stderr') => void | Promise<void>;
   stdin?: Readable | Uint8Array;
   signal?: AbortSignal;
