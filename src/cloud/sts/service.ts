@@ -1,0 +1,9 @@
+/** AWS Security Token Service. It keeps nothing: roles are IAM's, and a session is all in its token. */
+import { defineService } from '../../platform/service.ts';
+import { assumeRole } from './assume-role.ts';
+import { identity } from './identity.ts';
+
+export const sts = defineService('sts', {
+  operations: { ...identity, assumeRole },
+  validationErrors: 'ValidationError',
+});
