@@ -1,8 +1,23 @@
 /** The services that this program is put together from. */
 import { eventsService } from './cloud/events/service.ts';
+import { iam } from './cloud/iam/service.ts';
 import { logs } from './cloud/logs/service.ts';
 import { s3 } from './cloud/s3/service.ts';
+import { sts } from './cloud/sts/service.ts';
+import { codebuild } from './devtools/codebuild/service.ts';
 import { codecommit } from './devtools/codecommit/service.ts';
+import { codedeploy, codedeployCommands, codedeployCommandsSecure } from './devtools/codedeploy/service.ts';
 import type { Service } from './platform/service.ts';
 
-export const services: Service[] = [codecommit, s3, eventsService, logs];
+export const services: Service[] = [
+  iam,
+  sts,
+  codebuild,
+  codecommit,
+  codedeploy,
+  codedeployCommands,
+  codedeployCommandsSecure,
+  s3,
+  eventsService,
+  logs,
+];

@@ -70,6 +70,7 @@ async function build(source: string, options: NonNullable<Expected['options']>) 
       request: {
         buildspec: options.buildspec ? { kind: 'path', path: options.buildspec } : { kind: 'default' },
         env: { CODEBUILD_BUILD_ID: 'scenario:1', CODEBUILD_BUILD_NUMBER: '1' },
+        defaults: {},
         variables: options.variables ?? [],
         primaryArtifact: options.artifacts ?? false,
         secondaryArtifacts: options.secondary ?? [],

@@ -1,9 +1,10 @@
 /** Every front door beside the AWS API itself. Each adds its routes to a server; nothing but these is open. */
 import type { FastifyInstance } from 'fastify';
 import type { Gateway } from '../exchange.ts';
+import { credentials } from './credentials.ts';
 import { gitHttp } from './git-http.ts';
 import { health } from './health.ts';
 
 export type Door = (app: FastifyInstance, gateway: Gateway) => void;
 
-export const doors: Door[] = [health, gitHttp];
+export const doors: Door[] = [health, credentials, gitHttp];

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import type { Machine } from '../../../ports/machines/port.ts';
 import { packSelected, selectFiles } from './collect.ts';
 import { fakeMachine } from './fake-machine.ts';
-import { tarToZip } from './zip.ts';
+import { tarsToZip } from './zip.ts';
 
 let machine: Machine;
 let source: string;
@@ -73,7 +73,7 @@ test('paths that climb out match nothing', async () => {
 test('the zip has the files, renamed, with digests of the bytes on disk', async () => {
   const selection = await select(['**/*.js', 'inside', 'odd*']);
   const target = path.join(machine.workdir, 'out.zip');
-  const digest = await tarToZip(packSelected(machine, selection!, { keepLinks: false }), target, (name) => path.basename(name));
+  const digest = await tarsToZip([packSelected(machine, selection!, { keepLinks: false })], target, (name) => path.basename(name));
   assert.equal(digest.sha256, createHash('sha256').update(readFileSync(target)).digest('hex'));
   assert.equal(digest.size, readFileSync(target).length);
   const listing = execFileSync('python3', [
@@ -92,7 +92,7 @@ test('the zip has the files, renamed, with digests of the bytes on disk', async 
 test('with links kept they are stored as links', async () => {
   const selection = await select(['inside', 'outside'], { keepLinks: true });
   const target = path.join(machine.workdir, 'links.zip');
-  await tarToZip(packSelected(machine, selection!, { keepLinks: true }), target, (name) => name);
+  await tarsToZip([packSelected(machine, selection!, { keepLinks: true })], target, (name) => name);
   const listing = execFileSync('python3', [
     '-c',
     'import zipfile,sys; z=zipfile.ZipFile(sys.argv[1]); print([(i.filename, oct(i.external_attr >> 16), z.read(i).decode()) for i in z.infolist()])',
@@ -104,7 +104,7 @@ test('with links kept they are stored as links', async () => {
 test('a tar that fails fails the zip', async () => {
   const tar = packSelected(machine, { baseDirectory: source, files: ['no-such-file'] }, { keepLinks: false });
   await assert.rejects(
-    tarToZip(tar, path.join(machine.workdir, 'bad.zip'), (name) => name),
+    tarsToZip([tar], path.join(machine.workdir, 'bad.zip'), (name) => name),
     /tar failed/,
   );
 });

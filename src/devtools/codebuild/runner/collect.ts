@@ -115,7 +115,13 @@ export function packSelected(
   const follow = options.keepLinks ? '' : '-h';
   machine
     .exec({
-      argv: ['sh', '-c', `cd "$1" && exec tar -c ${follow} --hard-dereference --null --no-recursion -T - -f -`, 'sh', selection.baseDirectory],
+      argv: [
+        'sh',
+        '-c',
+        `cd "$1" && exec tar -c ${follow} --hard-dereference --null --no-recursion -T - -f -`,
+        'sh',
+        selection.baseDirectory,
+      ],
       stdin: Buffer.from(selection.files.map((file) => `./${file}\0`).join('')),
       signal: options.signal,
       onOutput: async (chunk, stream) => {

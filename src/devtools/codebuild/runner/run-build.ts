@@ -119,7 +119,16 @@ class BuildRun {
     for (const variable of request.variables)
       if (variable.type === undefined || variable.type === 'PLAINTEXT') own[variable.name] = variable.value;
     const helper = spec.env.gitCredentialHelper ? GIT_CREDENTIAL_HELPER : {};
-    return { ...Object.fromEntries(spec.env.variables), ...helper, ...own, ...request.env, ...sourceEnv, CODEBUILD_SRC_DIR: directory };
+    const { env, defaults } = request;
+    return {
+      ...defaults,
+      ...Object.fromEntries(spec.env.variables),
+      ...helper,
+      ...own,
+      ...env,
+      ...sourceEnv,
+      CODEBUILD_SRC_DIR: directory,
+    };
   }
 
   #logPhases(spec: Buildspec): void {

@@ -13,8 +13,10 @@ export type BuildspecLocation =
 
 export interface BuildRequest {
   buildspec: BuildspecLocation;
-  /** Variables that CodeBuild gives every build, but those that depend on the machine. */
+  /** CODEBUILD_… variables, but those that depend on the machine; nobody can change them. */
   env: Record<string, string>;
+  /** Region, endpoint and credentials; buildspec and project may set others. */
+  defaults: Record<string, string>;
   /** Of project and start request, merged; they win over the buildspec's. */
   variables: EnvironmentVariable[];
   /** The build has artifacts to upload: else the buildspec's artifacts section is passed over, as CodeBuild does for NO_ARTIFACTS. */

@@ -19,10 +19,10 @@ export interface Digest {
 /** Unix file type of a symbolic link, as zip programs store it. */
 const SYMBOLIC_LINK = 0o120000;
 
-/** `rename` gives each file its name in the archive, or undefined to leave it out. */
-export async function tarToZip(tar: Readable, target: string, rename: (name: string) => string | undefined): Promise<Digest> {
+/** Several tars become one archive, one after the other. `rename` gives each file its name in it, or undefined to leave it out. */
+export async function tarsToZip(tars: Iterable<Readable>, target: string, rename: (name: string) => string | undefined): Promise<Digest> {
   const zip = new ZipFile();
-  const filling = forEachEntry(tar, async (header, stream) => {
+  const add = async (header: Header, stream: Readable): Promise<void> => {
     const name = rename(header.name.replace(/^\.\//, ''));
     if (!name) return drain(stream);
     const options = { mtime: header.mtime ?? new Date(0), mode: header.mode ?? 0o644 };
@@ -35,7 +35,8 @@ export async function tarToZip(tar: Readable, target: string, rename: (name: str
       stream.once('error', reject);
       zip.addReadStream(stream, name, options);
     });
-  }).then(() => zip.end());
+  };
+  const filling = fill(tars, add).then(() => zip.end());
   const digest = digesting();
   // If the tar fails the zip never ends: whichever fails first ends the other.
   const writing = pipeline(zip.outputStream as Readable, digest.stream, createWriteStream(target));
@@ -43,6 +44,10 @@ export async function tarToZip(tar: Readable, target: string, rename: (name: str
   await writing;
   await filling;
   return digest.result();
+}
+
+async function fill(tars: Iterable<Readable>, add: (header: Header, stream: Readable) => Promise<void>): Promise<void> {
+  for (const tar of tars) await forEachEntry(tar, add);
 }
 
 /** Calls back for every file of a tar stream, one after the other. */

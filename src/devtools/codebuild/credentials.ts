@@ -1,0 +1,26 @@
+/** The service role's credentials for the commands of a running build, asked for by its token at the credentials door. */
+import type { Credentials } from '../../platform/aws.ts';
+import type { Platform } from '../../platform/platform.ts';
+import { hashToken } from './engine/claim.ts';
+
+/** Undefined once the build is over, whatever the token. */
+export async function buildCredentials(
+  platform: Platform,
+  token: string,
+): Promise<{ credentials: Credentials; roleArn: string } | undefined> {
+  const row = await platform.read
+    .selectFrom('codebuild.builds')
+    .select(['id', 'region', 'definition'])
+    .where('credential_hash', '=', hashToken(token))
+    .where('status', '=', 'IN_PROGRESS')
+    .executeTakeFirst();
+  const role = row?.definition.serviceRole;
+  if (!row || !role) return undefined;
+  const credentials = await platform.aws.credentials({
+    role,
+    service: 'codebuild',
+    sessionName: `AWSCodeBuild-${row.id}`,
+    region: row.region,
+  });
+  return { credentials, roleArn: role };
+}

@@ -1,0 +1,90 @@
+/** The world of a real build: rows and events by the platform, bytes by S3 and CodeCommit as the project's service role. */
+import { AwsError } from '../../../platform/errors.ts';
+import type { Machine } from '../../../ports/machines/port.ts';
+import type { Selection } from '../runner/collect.ts';
+import type { BuildLog } from '../runner/log.ts';
+import { BuildFailure, type PhaseOutcome, type PhaseType } from '../runner/outcome.ts';
+import type { CacheKeys, CollectedArtifact, FetchedSources, World } from '../runner/world.ts';
+import { fetchSources, type SourceContext } from '../sources/fetch.ts';
+import { asStream } from '../sources/s3.ts';
+import { S3Cache } from '../storage/cache.ts';
+import { parseS3Location } from '../storage/s3-location.ts';
+import { uploadArtifact } from '../storage/upload-artifact.ts';
+import type { StoredArtifact } from '../tables.ts';
+import { type Changes, enterPhase, record } from './record.ts';
+
+/** bytes; a buildspec that is larger is none. */
+const MAX_BUILDSPEC = 2 * 1024 * 1024;
+
+export class AwsWorld implements World {
+  readonly #context: SourceContext;
+  readonly #owner: string;
+  /** Written with the next change of phase. */
+  #changes: Changes = {};
+  readonly #secondary: StoredArtifact[] = [];
+  #sourceDirectory = '';
+
+  constructor(context: SourceContext, owner: string) {
+    this.#context = context;
+    this.#owner = owner;
+  }
+
+  async enterPhase(next: PhaseType, outcome: PhaseOutcome): Promise<void> {
+    const changes = this.#changes;
+    this.#changes = {};
+    await enterPhase(this.#context.platform, { id: this.#context.row.id, owner: this.#owner }, next, outcome, changes);
+  }
+
+  recordFirstCommand(): Promise<void> {
+    const { platform, row } = this.#context;
+    return record(platform, { id: row.id, owner: this.#owner }, { first_command_at: platform.now() });
+  }
+
+  async fetchSources(_machine: Machine, root: string): Promise<FetchedSources> {
+    const { resolved, ...sources } = await fetchSources(this.#context, root);
+    if (resolved) this.#changes.resolved_source_version = resolved;
+    this.#sourceDirectory = sources.directory;
+    return sources;
+  }
+
+  async fetchBuildspec(arn: string): Promise<string> {
+    const { bucket, key } = parseS3Location(arn);
+    try {
+      const object = await this.#context.clients.s3.getObject({ Bucket: bucket, Key: key });
+      if ((object.ContentLength ?? 0) > MAX_BUILDSPEC)
+        throw new BuildFailure('YAML_FILE_ERROR', `${arn} is larger than ${MAX_BUILDSPEC} bytes`);
+      const chunks: Buffer[] = [];
+      for await (const chunk of asStream(object.Body)) chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks).toString('utf8');
+    } catch (error) {
+      if (error instanceof AwsError) throw new BuildFailure('YAML_FILE_ERROR', `${error.code}: ${error.message} for buildspec ${arn}`);
+      throw error;
+    }
+  }
+
+  restoreCache(_machine: Machine, keys: CacheKeys): Promise<void> {
+    return new S3Cache(this.#context).restore(keys, this.#sourceDirectory);
+  }
+
+  saveCache(_machine: Machine, keys: CacheKeys, selections: Selection[]): Promise<void> {
+    return new S3Cache(this.#context).save(keys, selections, this.#sourceDirectory);
+  }
+
+  async uploadArtifact(machine: Machine, artifact: CollectedArtifact, _log: BuildLog, signal: AbortSignal): Promise<void> {
+    const { clients, row, directory } = this.#context;
+    const { artifacts, secondaryArtifacts } = row.definition;
+    const settings =
+      artifact.identifier === undefined ? artifacts : secondaryArtifacts.find((item) => item.artifactIdentifier === artifact.identifier);
+    if (!settings) throw new BuildFailure('CLIENT_ERROR', `no definition for secondary artifact ${artifact.identifier} in project`);
+    try {
+      const stored = await uploadArtifact({ clients, machine, row, settings, artifact, directory, signal });
+      if (artifact.identifier === undefined) this.#changes.artifacts = stored;
+      else this.#changes.secondary_artifacts = [...this.#secondary, stored];
+      if (artifact.identifier !== undefined) this.#secondary.push(stored);
+    } catch (error) {
+      if (error instanceof AwsError)
+        throw new BuildFailure('CLIENT_ERROR', `Error in UPLOAD_ARTIFACTS phase: ${error.code}: ${error.message}`);
+      throw error;
+    }
+  }
+}

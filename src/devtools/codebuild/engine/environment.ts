@@ -1,0 +1,57 @@
+/** The variables that every build has (CodeBuild user guide, "Environment variables in build environments"). */
+import type { Platform } from '../../../platform/platform.ts';
+import { buildArn, buildId, logsOf } from '../names.ts';
+import type { BuildRow } from '../tables.ts';
+
+export function buildVariables(row: BuildRow): Record<string, string> {
+  const { definition } = row;
+  const variables: Record<string, string> = {
+    CI: 'true',
+    CODEBUILD_CI: 'true',
+    CODEBUILD_BUILD_ARN: buildArn(row),
+    CODEBUILD_BUILD_ID: buildId(row),
+    CODEBUILD_BUILD_IMAGE: definition.environment?.image ?? '',
+    CODEBUILD_BUILD_NUMBER: String(row.number),
+    CODEBUILD_INITIATOR: row.initiator,
+    CODEBUILD_KMS_KEY_ID: definition.encryptionKey ?? '',
+    CODEBUILD_LOG_PATH: logsOf(row, definition.logsConfig)?.streamName ?? '',
+    CODEBUILD_PROJECT_UUID: row.project_id,
+    CODEBUILD_SOURCE_REPO_URL: definition.source?.location ?? '',
+    CODEBUILD_SOURCE_VERSION: definition.sourceVersion ?? '',
+    CODEBUILD_START_TIME: String(row.started_at.getTime()),
+  };
+  for (const source of definition.secondarySources ?? []) {
+    variables[`CODEBUILD_SOURCE_REPO_URL_${source.sourceIdentifier}`] = source.location ?? '';
+    const version = definition.secondarySourceVersions?.find((item) => item.sourceIdentifier === source.sourceIdentifier);
+    variables[`CODEBUILD_SOURCE_VERSION_${source.sourceIdentifier}`] = version?.sourceVersion ?? '';
+  }
+  return variables;
+}
+
+/** So that `aws` and every SDK inside the build reach this installation, as the service role. */
+export function awsVariables(platform: Platform, row: BuildRow, credentialToken: string): Record<string, string> {
+  const endpoint = platform.config.endpoints.http;
+  return {
+    AWS_REGION: row.region,
+    AWS_DEFAULT_REGION: row.region,
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: `${endpoint}/v2/credentials/${credentialToken}`,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  };
+}
+
+const GIB = 1024 ** 3;
+
+/** Compute types as CodeBuild describes them; a machine that is smaller gives what it has. */
+const COMPUTE: Record<string, { memoryBytes: number; cpus: number }> = {
+  BUILD_GENERAL1_SMALL: { memoryBytes: 4 * GIB, cpus: 2 },
+  BUILD_GENERAL1_MEDIUM: { memoryBytes: 8 * GIB, cpus: 4 },
+  BUILD_GENERAL1_LARGE: { memoryBytes: 16 * GIB, cpus: 8 },
+  BUILD_GENERAL1_XLARGE: { memoryBytes: 72 * GIB, cpus: 36 },
+  BUILD_GENERAL1_2XLARGE: { memoryBytes: 145 * GIB, cpus: 72 },
+};
+const MAX_PROCESSES = 8192;
+
+export function limitsOf(computeType: string | undefined): { memoryBytes?: number; cpus?: number; pids: number } {
+  return { ...(COMPUTE[computeType ?? ''] ?? {}), pids: MAX_PROCESSES };
+}

@@ -1,0 +1,132 @@
+/** How a build's rows change: always phase, status, event and wake-up in one transaction, and only by the process that owns the build. */
+import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { emitPhaseChange, emitStateChange } from '../events.ts';
+import type { FinalStatus, PhaseOutcome, PhaseType } from '../runner/outcome.ts';
+import type { BuildRow, StoredArtifact, StoredPhase } from '../tables.ts';
+import { overTopic } from '../topics.ts';
+import { scheduleRetry } from './auto-retry.ts';
+
+/** The build is not this process's any more: it was declared dead, or somebody ended the build. Nothing may be written for it. */
+export class LostBuild extends Error {
+  override readonly name = 'LostBuild';
+}
+
+export interface Changes {
+  first_command_at?: Date;
+  isolation?: string;
+  resolved_source_version?: string;
+  artifacts?: StoredArtifact;
+  secondary_artifacts?: StoredArtifact[];
+}
+
+/** Ends the current phase and begins the next. */
+export async function enterPhase(
+  platform: Platform,
+  build: { id: string; owner: string },
+  next: PhaseType,
+  outcome: PhaseOutcome,
+  changes: Changes = {},
+): Promise<BuildRow> {
+  return platform.transaction(async (tx) => {
+    const row = await lockOwned(tx, build);
+    const { phases, completed } = turnTo(row.phases, next, outcome, platform.now());
+    const after = await update(tx, row.id, { phases: JSON.stringify(phases), ...stored(changes) });
+    await emitPhaseChange(tx, after, completed);
+    return after;
+  });
+}
+
+/** Facts that come up within a phase. */
+export async function record(platform: Platform, build: { id: string; owner: string }, changes: Changes): Promise<void> {
+  await platform.transaction(async (tx) => {
+    const row = await lockOwned(tx, build);
+    await update(tx, row.id, stored(changes));
+  });
+}
+
+export interface Ending {
+  /** Of the phase that is current. */
+  outcome: PhaseOutcome;
+  status: FinalStatus;
+  exportedVariables?: { name: string; value: string }[];
+  /** From on-failure RETRY. */
+  retry?: { count: number; pattern: string; message: string } | undefined;
+}
+
+/** The build is over: status, COMPLETED, no owner, no credentials, and perhaps a retry, all at once. */
+export async function endBuild(platform: Platform, build: { id: string; owner: string }, ending: Ending): Promise<void> {
+  await platform.transaction(async (tx) => {
+    await endLocked(tx, platform, await lockOwned(tx, build), ending);
+  });
+}
+
+/** The same for a row that the caller has locked (queued, or of a dead process). */
+export async function endLocked(tx: Transaction, platform: Platform, row: BuildRow, ending: Ending): Promise<void> {
+  const now = platform.now();
+  const { phases, completed } = turnTo(row.phases, 'COMPLETED', ending.outcome, now);
+  const after = await update(tx, row.id, {
+    phases: JSON.stringify(phases),
+    status: ending.status,
+    ended_at: now,
+    owner: null,
+    machine: null,
+    credential_hash: null,
+    exported_variables: ending.exportedVariables ? JSON.stringify(ending.exportedVariables) : null,
+  });
+  await emitPhaseChange(tx, after, completed);
+  const over = phases.at(-1);
+  if (over) await emitPhaseChange(tx, after, { ...over, phaseStatus: ending.status, endTime: over.startTime, durationInSeconds: 0 });
+  await emitStateChange(tx, after);
+  await scheduleRetry(tx, platform, after, ending.retry);
+  await tx.signal(overTopic(row.id));
+}
+
+async function lockOwned(tx: Transaction, build: { id: string; owner: string }): Promise<BuildRow> {
+  const row = await tx.sql
+    .selectFrom('codebuild.builds')
+    .selectAll()
+    .where('id', '=', build.id)
+    .where('owner', '=', build.owner)
+    .where('status', '=', 'IN_PROGRESS')
+    .forUpdate()
+    .executeTakeFirst();
+  if (!row) throw new LostBuild(`Build ${build.id} is no longer owned by process ${build.owner}.`);
+  return row;
+}
+
+function update(tx: Transaction, id: string, changes: object): Promise<BuildRow> {
+  return tx.sql
+    .updateTable('codebuild.builds')
+    .set(changes as Partial<Record<never, never>>)
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow() as Promise<BuildRow>;
+}
+
+function stored(changes: Changes): Record<string, unknown> {
+  const { artifacts, secondary_artifacts, ...plain } = changes;
+  return {
+    ...plain,
+    ...(artifacts ? { artifacts: JSON.stringify(artifacts) } : {}),
+    ...(secondary_artifacts ? { secondary_artifacts: JSON.stringify(secondary_artifacts) } : {}),
+  };
+}
+
+/** The phases with the last one closed and the next one open. */
+export function turnTo(
+  phases: StoredPhase[],
+  next: PhaseType,
+  outcome: PhaseOutcome,
+  now: Date,
+): { phases: StoredPhase[]; completed: StoredPhase } {
+  const open = phases.at(-1);
+  if (!open) throw new Error('A build has at least the phase SUBMITTED.');
+  const completed: StoredPhase = {
+    ...open,
+    phaseStatus: outcome.status,
+    endTime: now.toISOString(),
+    durationInSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(open.startTime)) / 1000)),
+    ...(outcome.contexts.length > 0 ? { contexts: outcome.contexts } : {}),
+  };
+  return { phases: [...phases.slice(0, -1), completed, { phaseType: next, startTime: now.toISOString() }], completed };
+}

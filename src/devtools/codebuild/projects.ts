@@ -1,0 +1,253 @@
+/** Build projects: made, changed, deleted, found and listed. */
+import { randomUUID } from 'node:crypto';
+import type { RequestContext, ShapeOf } from '../../platform/service.ts';
+import { type Check, operation } from '../../platform/service.ts';
+import { describeProject } from './describe.ts';
+import { type Place, projectArn, projectNameOf } from './names.ts';
+import { checkDefinition, invalid } from './rules.ts';
+import { checkServiceRole } from './service-role.ts';
+import type { ProjectDefinition, ProjectRow } from './tables.ts';
+
+const PAGE = 100;
+const UNIQUE_VIOLATION = '23505';
+const DEFAULT_TIMEOUT_MINUTES = 60;
+const DEFAULT_QUEUED_TIMEOUT_MINUTES = 480;
+
+const PARTIAL =
+  'Stored but without effect: vpcConfig, fileSystemLocations, buildBatchConfig, badgeEnabled, image (builds run with the tools of the host). ' +
+  'Builds of source types other than CODECOMMIT, S3, CODEPIPELINE and NO_SOURCE fail.';
+
+export const createProject = operation('codebuild', 'CreateProject', {
+  authorize: ({ name, tags }, ctx) => ({ resource: projectArn(ctx, name), requestTags: tagMap(tags) }),
+  partial: PARTIAL,
+  async handle(ctx, { name, tags, badgeEnabled: _, ...given }) {
+    checkDefinition(given);
+    await checkServiceRole(ctx, given.serviceRole);
+    const definition = withDefaults(ctx, name, given);
+    const now = ctx.now();
+    const row = await ctx.transaction((tx) =>
+      tx.sql
+        .insertInto('codebuild.projects')
+        .values({
+          account: ctx.account,
+          region: ctx.region,
+          name,
+          id: randomUUID(),
+          definition: JSON.stringify(definition),
+          tags: JSON.stringify(tagMap(tags)),
+          created_at: now,
+          modified_at: now,
+        })
+        .returningAll()
+        .executeTakeFirstOrThrow()
+        .catch((error) => {
+          if (error.code !== UNIQUE_VIOLATION) throw error;
+          throw ctx.error('ResourceAlreadyExistsException', `Project already exists: ${projectArn(ctx, name)}`);
+        }),
+    );
+    return { project: describeProject(row) };
+  },
+});
+
+export const updateProject = operation('codebuild', 'UpdateProject', {
+  authorize: async ({ name, tags }, ctx) => ({ ...(await onProject(ctx, name)), requestTags: tagMap(tags) }),
+  partial: PARTIAL,
+  async handle(ctx, { name: given, tags, badgeEnabled: _, ...changes }) {
+    const name = projectNameOf(ctx, given);
+    if (changes.serviceRole !== undefined) await checkServiceRole(ctx, changes.serviceRole);
+    const row = await ctx.transaction(async (tx) => {
+      const project = await tx.sql
+        .selectFrom('codebuild.projects')
+        .selectAll()
+        .where('account', '=', ctx.account)
+        .where('region', '=', ctx.region)
+        .where('name', '=', name)
+        .forUpdate()
+        .executeTakeFirst();
+      if (!project) throw ctx.error('ResourceNotFoundException', `Project cannot be found: ${projectArn(ctx, name)}`);
+      const definition = withDefaults(ctx, name, { ...project.definition, ...defined(changes) });
+      // -1 takes the limit away, as the console and CloudFormation do it.
+      if (definition.concurrentBuildLimit === -1) definition.concurrentBuildLimit = undefined;
+      checkDefinition(definition);
+      return tx.sql
+        .updateTable('codebuild.projects')
+        .set({
+          definition: JSON.stringify(definition),
+          modified_at: ctx.now(),
+          ...(tags === undefined ? {} : { tags: JSON.stringify(tagMap(tags)) }),
+        })
+        .where('id', '=', project.id)
+        .returningAll()
+        .executeTakeFirstOrThrow();
+    });
+    return { project: describeProject(row) };
+  },
+});
+
+/** Deleting what is not there succeeds, as on AWS; builds of the project stay listed and run to their end. */
+export const deleteProject = operation('codebuild', 'DeleteProject', {
+  authorize: ({ name }, ctx) => onProject(ctx, name),
+  async handle(ctx, { name }) {
+    await ctx.transaction((tx) =>
+      tx.sql
+        .deleteFrom('codebuild.projects')
+        .where('account', '=', ctx.account)
+        .where('region', '=', ctx.region)
+        .where('name', '=', projectNameOf(ctx, name))
+        .execute(),
+    );
+    return {};
+  },
+});
+
+export const batchGetProjects = operation('codebuild', 'BatchGetProjects', {
+  authorize: ({ names }, ctx) => Promise.all(names.map((name) => onProject(ctx, name))),
+  async handle(ctx, { names }) {
+    const wanted = [...new Set(names)];
+    const rows = await ctx.read
+      .selectFrom('codebuild.projects')
+      .selectAll()
+      .where('account', '=', ctx.account)
+      .where('region', '=', ctx.region)
+      .where(
+        'name',
+        'in',
+        wanted.map((name) => projectNameOf(ctx, name)),
+      )
+      .execute();
+    const found = new Map(rows.map((row) => [row.name, row]));
+    return {
+      projects: wanted.flatMap((name) => {
+        const row = found.get(projectNameOf(ctx, name));
+        return row ? [describeProject(row)] : [];
+      }),
+      projectsNotFound: wanted.filter((name) => !found.has(projectNameOf(ctx, name))),
+    };
+  },
+});
+
+const SORT_COLUMNS = { NAME: 'name', CREATED_TIME: 'created_at', LAST_MODIFIED_TIME: 'modified_at' } as const;
+
+export const listProjects = operation('codebuild', 'ListProjects', {
+  authorize: () => '*',
+  async handle(ctx, { sortBy = 'NAME', sortOrder = 'ASCENDING', nextToken }) {
+    const scope = `codebuild:ListProjects:${ctx.account}:${ctx.region}:${sortBy}:${sortOrder}`;
+    const after = nextToken === undefined ? undefined : ctx.paging.open<{ name: string; time: string }>(scope, nextToken);
+    if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
+    const column = SORT_COLUMNS[sortBy];
+    const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+    let query = ctx.read
+      .selectFrom('codebuild.projects')
+      .select(['name', 'created_at', 'modified_at'])
+      .where('account', '=', ctx.account)
+      .where('region', '=', ctx.region);
+    if (column !== 'name') {
+      query = query.orderBy(column, direction);
+      if (after) query = query.where((eb) => eb(eb.refTuple(column, 'name'), behind, eb.tuple(new Date(after.time), after.name)));
+    } else if (after) query = query.where('name', behind, after.name);
+    const rows = await query
+      .orderBy('name', direction)
+      .limit(PAGE + 1)
+      .execute();
+    const page = rows.slice(0, PAGE);
+    const last = page.at(-1);
+    const time = last && (column === 'modified_at' ? last.modified_at : last.created_at).toISOString();
+    return {
+      projects: page.map((row) => row.name),
+      nextToken: rows.length > PAGE && last ? ctx.paging.seal(scope, { name: last.name, time }) : undefined,
+    };
+  },
+});
+
+export const invalidateProjectCache = operation('codebuild', 'InvalidateProjectCache', {
+  authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
+  async handle(ctx, { projectName }) {
+    const name = projectNameOf(ctx, projectName);
+    const { numUpdatedRows } = await ctx.transaction((tx) =>
+      tx.sql
+        .updateTable('codebuild.projects')
+        .set((eb) => ({ cache_generation: eb('cache_generation', '+', 1) }))
+        .where('account', '=', ctx.account)
+        .where('region', '=', ctx.region)
+        .where('name', '=', name)
+        .executeTakeFirstOrThrow(),
+    );
+    if (numUpdatedRows === 0n) throw ctx.error('ResourceNotFoundException', `Project cannot be found: ${projectArn(ctx, name)}`);
+    return {};
+  },
+});
+
+/** The IAM question about a project, with its tags if it is there. */
+export async function onProject(ctx: RequestContext, given: string): Promise<Check> {
+  const name = projectNameOf(ctx, given);
+  const row = await findProject(ctx, ctx, name);
+  return { resource: projectArn(ctx, name), resourceTags: row?.tags };
+}
+
+export function findProject(ctx: Pick<RequestContext, 'read'>, place: Place, name: string): Promise<ProjectRow | undefined> {
+  return ctx.read
+    .selectFrom('codebuild.projects')
+    .selectAll()
+    .where('account', '=', place.account)
+    .where('region', '=', place.region)
+    .where('name', '=', name)
+    .executeTakeFirst();
+}
+
+type Given = Partial<ProjectDefinition> & Record<string, unknown>;
+
+/** What CodeBuild fills in, and so shows from the first BatchGetProjects on. */
+function withDefaults(ctx: RequestContext, name: string, given: Given): ProjectDefinition {
+  const definition: ProjectDefinition = defined({
+    ...given,
+    timeoutInMinutes: given.timeoutInMinutes ?? DEFAULT_TIMEOUT_MINUTES,
+    queuedTimeoutInMinutes: given.queuedTimeoutInMinutes ?? DEFAULT_QUEUED_TIMEOUT_MINUTES,
+    encryptionKey: given.encryptionKey ?? `arn:aws:kms:${ctx.region}:${ctx.account}:alias/aws/s3`,
+    cache: given.cache ?? { type: 'NO_CACHE' },
+    badge: { badgeEnabled: false },
+    projectVisibility: 'PRIVATE',
+  });
+  const { environment, artifacts, source } = definition;
+  if (environment) {
+    definition.environment = {
+      ...environment,
+      environmentVariables: (environment.environmentVariables ?? []).map((variable) => ({
+        ...variable,
+        type: variable.type ?? 'PLAINTEXT',
+      })),
+      privilegedMode: environment.privilegedMode ?? false,
+      imagePullCredentialsType: environment.imagePullCredentialsType ?? 'CODEBUILD',
+    };
+  }
+  if (artifacts) definition.artifacts = artifactDefaults(artifacts, name);
+  if (definition.secondaryArtifacts) {
+    definition.secondaryArtifacts = definition.secondaryArtifacts.map((item) => artifactDefaults(item, item.artifactIdentifier ?? name));
+  }
+  if (source) definition.source = { ...source, insecureSsl: source.insecureSsl ?? false };
+  return definition;
+}
+
+/** An S3 artifact is named after its project unless it says otherwise. */
+export function artifactDefaults(
+  artifacts: ShapeOf<'codebuild', 'ProjectArtifacts'>,
+  name: string,
+): ShapeOf<'codebuild', 'ProjectArtifacts'> {
+  if (artifacts.type === 'NO_ARTIFACTS') return { type: 'NO_ARTIFACTS' };
+  const packaging = artifacts.packaging ?? 'NONE';
+  return {
+    ...artifacts,
+    name: artifacts.name ?? name,
+    packaging,
+    ...(artifacts.type === 'S3'
+      ? { namespaceType: artifacts.namespaceType ?? 'NONE', encryptionDisabled: artifacts.encryptionDisabled ?? false }
+      : {}),
+  };
+}
+
+function tagMap(tags: { key?: string; value?: string }[] | undefined): Record<string, string> {
+  return Object.fromEntries((tags ?? []).map(({ key = '', value = '' }) => [key, value]));
+}
+
+function defined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
+}

@@ -1,0 +1,191 @@
+/** StartBuild and RetryBuild: from a project and the caller's overrides to a build in the queue. */
+import { createHash, randomUUID } from 'node:crypto';
+import { AwsError } from '../../platform/errors.ts';
+import type { Platform, Transaction } from '../../platform/platform.ts';
+import type { RequestContext } from '../../platform/service.ts';
+import { operation } from '../../platform/service.ts';
+import { describeBuild } from './describe.ts';
+import { emitPhaseChange, emitStateChange } from './events.ts';
+import { initiatorOf } from './initiator.ts';
+import { buildArn, type Place, parseBuildId, projectArn, projectNameOf } from './names.ts';
+import { mergeOverrides } from './overrides.ts';
+import { onProject } from './projects.ts';
+import { invalid } from './rules.ts';
+import { checkServiceRole } from './service-role.ts';
+import type { BuildDefinition, BuildRow, ProjectRow, RetryState, StartRequest, StoredPhase } from './tables.ts';
+import { QUEUE_TOPIC } from './topics.ts';
+
+export const RECONCILER = 'codebuild.build';
+
+const MINUTE_MS = 60_000;
+const TOKEN_MINUTES = 5;
+
+export const startBuild = operation('codebuild', 'StartBuild', {
+  authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
+  partial: 'debugSessionEnabled and fleetOverride are refused; imageOverride and privilegedModeOverride have no effect on the host’s tools',
+  async handle(ctx, input) {
+    if (input.debugSessionEnabled) throw invalid('Debug sessions are not available in this installation');
+    if (input.fleetOverride?.fleetArn) throw invalid('Fleets are not available in this installation');
+    const name = projectNameOf(ctx, input.projectName);
+    if (input.serviceRoleOverride !== undefined) await checkServiceRole(ctx, input.serviceRoleOverride);
+    const { idempotencyToken, ...request } = input;
+    const row = await ctx.transaction((tx) =>
+      once(tx, ctx, idempotencyToken, request, async () => {
+        const project = await lockProject(tx, ctx, name);
+        await checkConcurrency(tx, project);
+        const definition = mergeOverrides(project, request);
+        return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx.principal, request) });
+      }),
+    );
+    return { build: describeBuild(row) };
+  },
+});
+
+export const retryBuild = operation('codebuild', 'RetryBuild', {
+  authorize: ({ id = '' }, ctx) => onProject(ctx, parseBuildId(ctx, id)?.project ?? '*'),
+  async handle(ctx, { id = '', idempotencyToken }) {
+    const parsed = parseBuildId(ctx, id);
+    if (!parsed) throw invalid('Invalid build ID provided');
+    const row = await ctx.transaction((tx) =>
+      once(tx, ctx, idempotencyToken, { retry: parsed.id }, async () => {
+        const former = await tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', parsed.id).executeTakeFirst();
+        if (!former || former.account !== ctx.account || former.region !== ctx.region || former.project !== parsed.project) {
+          throw ctx.error(
+            'ResourceNotFoundException',
+            `Build cannot be found: ${buildArn({ ...parsed, account: ctx.account, region: ctx.region })}`,
+          );
+        }
+        if (former.status === 'IN_PROGRESS') throw invalid(`Cannot retry build ${id}: it is still in progress`);
+        const project = await lockProject(tx, ctx, former.project);
+        await checkConcurrency(tx, project);
+        return queueBuild(tx, ctx, project, { ...former, initiator: initiatorOf(ctx.principal, former.request) });
+      }),
+    );
+    return { build: describeBuild(row) };
+  },
+});
+
+interface NewBuild {
+  definition: BuildDefinition;
+  request: StartRequest;
+  initiator: string;
+  retry?: RetryState | null;
+}
+
+/** In the transaction of whoever starts it, so that a build is either queued with its events or not there. */
+export async function queueBuild(
+  tx: Transaction,
+  platform: Pick<Platform, 'now'>,
+  project: ProjectRow,
+  build: NewBuild,
+): Promise<BuildRow> {
+  const now = platform.now();
+  const time = now.toISOString();
+  const submitted: StoredPhase = { phaseType: 'SUBMITTED', phaseStatus: 'SUCCEEDED', startTime: time, endTime: time, durationInSeconds: 0 };
+  const { builds } = await tx.sql
+    .updateTable('codebuild.projects')
+    .set((eb) => ({ builds: eb('builds', '+', 1) }))
+    .where('id', '=', project.id)
+    .returning('builds')
+    .executeTakeFirstOrThrow();
+  // A project made anew under an old name goes on counting after the builds that are still listed.
+  const { highest } = await tx.sql
+    .selectFrom('codebuild.builds')
+    .select((eb) => eb.fn.max('number').as('highest'))
+    .where('account', '=', project.account)
+    .where('region', '=', project.region)
+    .where('project', '=', project.name)
+    .executeTakeFirstOrThrow();
+  const number = Math.max(builds, (highest ?? 0) + 1);
+  const row = await tx.sql
+    .insertInto('codebuild.builds')
+    .values({
+      id: randomUUID(),
+      account: project.account,
+      region: project.region,
+      project: project.name,
+      project_id: project.id,
+      number,
+      definition: JSON.stringify(build.definition),
+      request: JSON.stringify(build.request),
+      status: 'IN_PROGRESS',
+      phases: JSON.stringify([submitted, { phaseType: 'QUEUED', startTime: time }]),
+      initiator: build.initiator,
+      started_at: now,
+      queue_deadline: new Date(now.getTime() + (build.definition.queuedTimeoutInMinutes ?? 480) * MINUTE_MS),
+      retry: build.retry ? JSON.stringify(build.retry) : null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await emitStateChange(tx, row);
+  await emitPhaseChange(tx, row, submitted);
+  await tx.signal(QUEUE_TOPIC);
+  await tx.reconcile(RECONCILER, row.id, row.queue_deadline);
+  return row;
+}
+
+export async function lockProject(tx: Transaction, place: Place, name: string): Promise<ProjectRow> {
+  const project = await tx.sql
+    .selectFrom('codebuild.projects')
+    .selectAll()
+    .where('account', '=', place.account)
+    .where('region', '=', place.region)
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!project) throw new AwsError('ResourceNotFoundException', `Project cannot be found: ${projectArn(place, name)}`);
+  return project;
+}
+
+async function checkConcurrency(tx: Transaction, project: ProjectRow): Promise<void> {
+  const limit = project.definition.concurrentBuildLimit;
+  if (limit === undefined) return;
+  const { active } = await tx.sql
+    .selectFrom('codebuild.builds')
+    .select((eb) => eb.fn.countAll<string>().as('active'))
+    .where('project_id', '=', project.id)
+    .where('status', '=', 'IN_PROGRESS')
+    .executeTakeFirstOrThrow();
+  if (Number(active) >= limit) {
+    throw new AwsError('AccountLimitExceededException', `Cannot have more than ${limit} active builds for the account`);
+  }
+}
+
+/** With a token that was used in the last five minutes the same call gives the same build, another call is an error. */
+async function once(
+  tx: Transaction,
+  ctx: RequestContext,
+  token: string | undefined,
+  request: object,
+  start: () => Promise<BuildRow>,
+): Promise<BuildRow> {
+  if (token === undefined) return start();
+  const now = ctx.now();
+  const request_hash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+  const key = { account: ctx.account, region: ctx.region, token };
+  await tx.sql
+    .deleteFrom('codebuild.start_tokens')
+    .where('created_at', '<', new Date(now.getTime() - TOKEN_MINUTES * MINUTE_MS))
+    .execute();
+  const claimed = await tx.sql
+    .insertInto('codebuild.start_tokens')
+    .values({ ...key, request_hash, build: randomUUID(), created_at: now })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('token')
+    .executeTakeFirst();
+  const mine = tx.sql.selectFrom('codebuild.start_tokens').selectAll().where('account', '=', ctx.account);
+  const row = await mine.where('region', '=', ctx.region).where('token', '=', token).executeTakeFirstOrThrow();
+  if (!claimed) {
+    if (row.request_hash !== request_hash) throw invalid('The idempotency token was used by another request with different parameters');
+    return tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', row.build).executeTakeFirstOrThrow();
+  }
+  const build = await start();
+  await tx.sql
+    .updateTable('codebuild.start_tokens')
+    .set({ build: build.id })
+    .where('account', '=', ctx.account)
+    .where('region', '=', ctx.region)
+    .where('token', '=', token)
+    .execute();
+  return build;
+}
