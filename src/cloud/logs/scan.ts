@@ -53,23 +53,22 @@ export async function scan(read: Reader, wanted: Scan): Promise<Page> {
   let visitedBytes = 0;
   let edge: { at: number; id: number } | undefined;
   for (;;) {
-    const chunks = await fetchChunks(read, wanted, edge);
+    const chunks = await fetchChunks(read, wanted, page.oldestUseful(), edge);
     if (chunks.length === 0) return page.finish();
     for (const chunk of chunks) {
       if (page.isComplete(chunk.first_at)) return page.finish();
       if (visitedBytes > (wanted.maxVisitedBytes ?? Number.POSITIVE_INFINITY) && page.mayInterrupt(chunk.first_at)) {
         return page.interrupt(chunk.first_at);
       }
-      visitedBytes += await page.add(chunk);
+      if (chunk.last_at >= page.oldestUseful()) visitedBytes += await page.add(chunk);
       edge = { at: chunk.first_at, id: chunk.id };
     }
   }
 }
 
 /** The next chunks in the order of their first events, as many as fit into one fetch. */
-async function fetchChunks(read: Reader, wanted: Scan, edge: { at: number; id: number } | undefined): Promise<Visited[]> {
-  const { group, streams, from, oldest, newest, backward = false } = wanted;
-  const low = Math.max(oldest, backward ? 0 : from.at);
+async function fetchChunks(read: Reader, wanted: Scan, low: number, edge: { at: number; id: number } | undefined): Promise<Visited[]> {
+  const { group, streams, from, newest, backward = false } = wanted;
   const high = Math.min(newest, backward ? from.at : Number.MAX_SAFE_INTEGER);
   let inner = read
     .selectFrom('logs.chunks')
@@ -134,6 +133,12 @@ class PageBuilder {
   isComplete(firstAt: number): boolean {
     if (!this.ceiling) return false;
     return this.wanted.backward ? firstAt + MAX_SPAN_MS < this.ceiling.at : firstAt > this.ceiling.at;
+  }
+
+  /** Chunks that end before it can be passed over: for a tail, all but those of its last moments. */
+  oldestUseful(): number {
+    const { backward, oldest, from } = this.wanted;
+    return Math.max(oldest, backward ? (this.ceiling?.at ?? 0) : from.at);
   }
 
   private sort(): void {
