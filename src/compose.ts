@@ -2,11 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Kysely, PostgresDialect } from 'kysely';
+import { type Access, createAccess } from './cloud/iam/access.ts';
+import { createAccount } from './cloud/iam/accounts.ts';
 import type { Gateway } from './gateway/exchange.ts';
 import { createClients } from './gateway/invoke.ts';
 import { Registry } from './gateway/registry.ts';
 import { type Listening, listen } from './gateway/server.ts';
-import { type Access, createAccess, ensureAccount } from './gateway/temporary-access.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Config, Ports } from './platform/config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './platform/database/embedded.ts';
@@ -128,7 +129,7 @@ function schemas(): Schema[] {
 async function firstAccount(platform: Platform, pool: Connections['pool']): Promise<Penstock['administrator']> {
   const secret = await sharedSecret(pool, platform.keyring, 'administrator', async () => {
     const made = await platform.transaction(async (tx) => {
-      const administrator = await ensureAccount(tx, platform, platform.config.account);
+      const administrator = await createAccount(tx, platform, platform.config.account);
       for (const service of services) await service.accountCreated?.(tx, platform.config.account);
       return administrator;
     });

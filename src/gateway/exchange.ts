@@ -1,5 +1,6 @@
 /** One request on its way through the steps; each step fills in what it found out. */
 import type { Readable } from 'node:stream';
+import type { Access } from '../cloud/iam/access.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Principal } from '../platform/principal.ts';
 import type { Operation, RequestContext } from '../platform/service.ts';
@@ -7,7 +8,6 @@ import type { WireResponse } from './protocols/index.ts';
 import type { Entry, Registry } from './registry.ts';
 import type { ErrorFamily } from './signature-errors.ts';
 import type { Payload } from './sigv4.ts';
-import type { Access } from './temporary-access.ts';
 
 /** What the steps need beside the request. */
 export interface Gateway {

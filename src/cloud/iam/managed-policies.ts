@@ -79,7 +79,7 @@ const listPolicies = operation('iam', 'ListPolicies', {
       return policy.Path!.startsWith(PathPrefix) && (used || (!OnlyAttached && !PolicyUsageFilter));
     });
     const scope = `policies:${Scope}:${OnlyAttached}:${PathPrefix}:${PolicyUsageFilter ?? ''}`;
-    const { items, ...page } = pageOfAll(ctx, scope, input, wanted, (policy) => `${policy.PolicyName} ${policy.Arn}`);
+    const { items, ...page } = pageOfAll(ctx, scope, input, wanted, (policy) => `${policy.PolicyName!.toLowerCase()} ${policy.Arn}`);
     return { Policies: items, ...page };
   },
 });

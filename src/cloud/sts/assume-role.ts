@@ -36,7 +36,7 @@ export const assumeRole = operation('sts', 'AssumeRole', {
       arn: role.Arn,
       role: { name: role.RoleName, session: input.RoleSessionName },
       policy: input.Policy,
-      policyArns: input.PolicyArns?.flatMap(({ arn }) => arn ?? []),
+      policyArns: input.PolicyArns?.length ? input.PolicyArns.flatMap(({ arn }) => arn ?? []) : undefined,
       ...sessionTags(principal, input),
       sourceIdentity,
       issuedAt,

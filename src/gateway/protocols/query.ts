@@ -141,6 +141,9 @@ function responseHeaders(requestId: string): Record<string, string> {
   return { 'content-type': 'text/xml', 'x-amzn-RequestId': requestId };
 }
 
+/** Codes that the rest of Penstock shares, as query services write them. */
+const QUERY_CODES: Record<string, string> = { AccessDeniedException: 'AccessDenied', ValidationException: 'ValidationError' };
+
 export const queryCodec: Codec = {
   async decode(model, operationName, request) {
     const input = model.operations[operationName]!.input;
@@ -158,11 +161,12 @@ export const queryCodec: Codec = {
   },
 
   encodeError(model, operationName, error): WireResponse {
-    const shape = errorShape(model, operationName, error.code);
-    const status = errorStatus(shape, error.code, error.status);
+    const wireCode = QUERY_CODES[error.code] ?? error.code;
+    const shape = errorShape(model, operationName, wireCode);
+    const status = errorStatus(shape, wireCode, error.status);
     const namespace = namespaceAttribute(model.metadata.xmlNamespace ? { uri: model.metadata.xmlNamespace } : undefined);
     const type = element('Type', '', status >= 500 ? 'Receiver' : 'Sender');
-    const code = element('Code', '', escapeXml(error.code));
+    const code = element('Code', '', escapeXml(wireCode));
     const message = element('Message', '', escapeXml(error.message));
     const body = element('Error', '', type + code + message) + element('RequestId', '', error.requestId);
     return { status, headers: responseHeaders(error.requestId), body: element('ErrorResponse', namespace, body) };
