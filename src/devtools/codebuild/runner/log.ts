@@ -27,6 +27,7 @@ export class BuildLog {
   readonly #now: () => Date;
   readonly #onLoss: (error: Error) => void;
   #line = '';
+  #lastMicros = 0;
   #pending: LogEvent[] = [];
   #pendingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -46,7 +47,7 @@ export class BuildLog {
   /** `[Container] 2026/11/22 19:00:00.123456 message` */
   agent(message: string): void {
     this.#endLine();
-    this.#text(`[Container] ${agentTime(this.#now())} ${message}\n`);
+    this.#text(`[Container] ${agentTime(this.#nextMicros())} ${message}\n`);
     this.#endLine();
   }
 
@@ -73,6 +74,12 @@ export class BuildLog {
     this.#text(this.#decoder.end());
     this.#endLine();
     await this.flush();
+  }
+
+  /** The clock counts milliseconds; the lines of one are told apart by what is below, so that they sort. */
+  #nextMicros(): number {
+    this.#lastMicros = Math.max(this.#now().getTime() * 1000, this.#lastMicros + 1);
+    return this.#lastMicros;
   }
 
   #text(text: string): void {
@@ -142,9 +149,8 @@ function sizeOf(message: string): number {
   return Buffer.byteLength(message) + 26;
 }
 
-/** Milliseconds from the clock, microseconds from the timer, so that lines of one millisecond still sort. */
-function agentTime(now: Date): string {
-  const [date, time] = now.toISOString().replaceAll('-', '/').replace('Z', '').split('T');
-  const micros = Math.floor((performance.now() * 1000) % 1000);
-  return `${date} ${time}${String(micros).padStart(3, '0')}`;
+/** `2026/11/22 19:00:00.123456` */
+function agentTime(micros: number): string {
+  const [date, time] = new Date(Math.floor(micros / 1000)).toISOString().replaceAll('-', '/').replace('Z', '').split('T');
+  return `${date} ${time}${String(micros % 1000).padStart(3, '0')}`;
 }

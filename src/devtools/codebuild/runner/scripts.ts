@@ -57,6 +57,10 @@ fi
 __cb_save() {
   __cb_status=$?
   set +aeux
+  # Assigned under "set -a", so exported: take that back.
+  set -- "$__cb_status"
+  unset __cb_status
+  __cb_status=$1
   [ "$__cb_mode" = keep ] || return "$__cb_status"
   __cb_mode=saved
   CODEBUILD_LAST_EXIT=$__cb_status
