@@ -107,9 +107,10 @@ describe('streamed bodies', () => {
     const plain = s3Client(server, { requestChecksumCalculation: 'WHEN_REQUIRED' });
     const url = await getSignedUrl(plain, new PutObjectCommand({ Bucket, Key: 'whole' }));
     const sent = request(url, { method: 'PUT', headers: { 'content-length': 200_000 } });
+    const closed = new Promise((resolve) => sent.once('close', resolve));
     sent.on('error', () => {});
     sent.write(Buffer.alloc(100_000), () => sent.destroy());
-    await once(sent, 'close');
+    await closed;
     plain.destroy();
     assert.equal(await body('whole'), 'whole');
     const { Contents } = await client.send(new ListObjectsV2Command({ Bucket, Prefix: 'whole' }));
