@@ -61,17 +61,26 @@ async function unpackTar(bundle: string, tree: TreeWriter): Promise<void> {
   const options: object = { filenameEncoding: 'latin1' };
   const entries = readTar(options);
   const source = createReadStream(bundle);
-  const feeding = (await isGzip(bundle)) ? pipeline(source, createGunzip(), entries) : pipeline(source, entries);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const feeding = (await isGzip(bundle)) ? pipeline(source, createGunzip(), entries, { signal }) : pipeline(source, entries, { signal });
   const reading = (async () => {
     for await (const entry of entries) {
-      await tree.add(tarEntry(entry.header, entry as unknown as AsyncIterable<Uint8Array>));
+      await tree.add(tarEntry(entry.header, chunksOf(entry as unknown as AsyncIterable<Uint8Array>)));
       entry.resume();
     }
   })();
+  // A refused entry ends the reading; the feeding would wait for it for ever.
+  reading.catch(() => stop.abort());
   // The reader's error says more than that of the stream it broke off.
   const [read, fed] = await Promise.allSettled([reading, feeding]);
   if (fed.status === 'rejected' && read.status === 'fulfilled') throw fed.reason;
   if (read.status === 'rejected') throw read.reason;
+}
+
+/** The chunks one by one: node's pipeline would wait for ever for the end of an entry whose archive was cut off. */
+async function* chunksOf(content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  yield* content;
 }
 
 function tarEntry(header: TarHeader, content: AsyncIterable<Uint8Array>): BundleEntry {
