@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { bubblewrapCommand } from './bubblewrap.ts';
 import type { Layout } from './layout.ts';
 import type { Site } from './local-driver.ts';
@@ -18,7 +18,7 @@ export interface SandboxTools {
   bwrap: string | undefined;
   unshare: string;
   nsenter: string;
-  setpriv: string | undefined;
+  setpriv: string;
   /** Whether env(1) has `--ignore-signal`; coreutils 8.31. */
   canIgnoreChildren: boolean;
 }
@@ -47,6 +47,36 @@ function holdScript(canIgnore: boolean): string {
 }
 
 /**
+ * How process 1 enters the user namespace and becomes root in there, without capabilities. That cannot be before somebody outside has
+ * said who root is, so it waits for a line. (A program begun by somebody who is nobody inside has no capabilities, unless they are kept.)
+ * It must not stay the host's root, even powerless: files and kernel settings that belong to root would be open to whoever takes it over.
+ */
+function enterUserNamespace(tools: SandboxTools, command: string[]): string[] {
+  const drop = [
+    tools.setpriv,
+    '--reuid=0',
+    '--regid=0',
+    '--clear-groups',
+    '--ambient-caps=-all',
+    '--inh-caps=-all',
+    '--bounding-set=-all',
+    '--',
+  ];
+  return [
+    tools.unshare,
+    '--user',
+    '--keep-caps',
+    '--',
+    '/bin/sh',
+    '-c',
+    'echo entered >&3; read -r go <&5 || exit; exec 5<&-; exec "$@"',
+    'sh',
+    ...drop,
+    ...command,
+  ];
+}
+
+/**
  * Builds a machine's namespaces and leaves a process in them.
  *
  * As root, all namespaces but the user namespace are made by the host's root and belong to it; the user namespace is entered last, by
@@ -69,13 +99,15 @@ export async function startHolder(
     network: site.spec.network,
     hostname: site.id.slice(0, 63),
     mapInside: asRoot,
-    hold: asRoot ? [tools.unshare, '--user', '--', ...hold] : hold,
+    hold: asRoot ? enterUserNamespace(tools, hold) : hold,
   };
   const command = tools.builder === 'bubblewrap' ? bubblewrapCommand(tools.bwrap!, plan) : unshareCommand(tools.unshare, plan);
   const child = launch(site, command);
   try {
-    const holder = await becomeReady(child, site, signal);
-    if (asRoot) for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${holder}/${map}`, mapLine(mapping));
+    const holder = await becomeReady(child, site, signal, (pid) => {
+      for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${pid}/${map}`, mapLine(mapping));
+      goAhead(child).end('go\n');
+    });
     return [holder, child.pid!].map(identify).filter((one) => one !== undefined);
   } finally {
     for (const stream of child.stdio) stream?.destroy();
@@ -105,7 +137,7 @@ function launch(site: Site, command: string[]): ChildProcess {
       cwd: '/',
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...markEnvironment(`${site.mark}.holder`) },
       detached: true,
-      stdio: ['ignore', 'ignore', log, 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', log, 'pipe', 'pipe', 'pipe'],
     });
   } finally {
     closeSync(log);
@@ -117,8 +149,16 @@ function launch(site: Site, command: string[]): ChildProcess {
  */
 const readyTimeoutMs = 30_000;
 
-/** @returns the host's pid of process 1, once all is mounted. */
-async function becomeReady(child: ChildProcess, site: Site, signal: AbortSignal | undefined): Promise<number> {
+/**
+ * @param entered called with the host's pid of process 1 when it is in a user namespace that nobody is mapped into yet.
+ * @returns that pid, once all is mounted and process 1 is as it shall be.
+ */
+async function becomeReady(
+  child: ChildProcess,
+  site: Site,
+  signal: AbortSignal | undefined,
+  entered: (pid: number) => void,
+): Promise<number> {
   const texts = ['', ''];
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const refuse = (why: string) => reject(new Error(`the sandbox could not be built: ${why} ${readFileSync(logOf(site), 'utf8').trim()}`));
@@ -126,15 +166,29 @@ async function becomeReady(child: ChildProcess, site: Site, signal: AbortSignal 
   const timer = setTimeout(refuse, readyTimeoutMs, 'it took too long.');
   signal?.addEventListener('abort', abort, { once: true });
   child.on('error', reject);
+  goAhead(child).on('error', reject);
   child.on('exit', (code, by) => refuse(`${code ?? by}`));
   // Both are read on until the end: a builder whose pipe breaks while it writes would leave its child behind, waiting for it.
-  for (const [index, stream] of (child.stdio.slice(3) as Readable[]).entries()) {
+  let isMapped = false;
+  const look = ([news, info] = texts) => {
+    // bubblewrap writes a JSON object that begins with the pid, the script of unshare the pid alone.
+    const pid = Number(/\d+/.exec(info!)?.[0]);
+    if (!pid) return;
+    if (!isMapped && news!.includes('entered')) {
+      isMapped = true;
+      entered(pid);
+    }
+    if (news!.includes('ready')) resolve(pid);
+  };
+  for (const [index, stream] of (child.stdio.slice(3, 5) as Readable[]).entries()) {
     stream.on('error', reject);
     stream.on('data', (chunk) => {
       texts[index] += chunk;
-      // bubblewrap writes a JSON object that begins with the pid, the script of unshare the pid alone.
-      const pid = /\d+/.exec(texts[1]!)?.[0];
-      if (texts[0]!.includes('ready') && pid) resolve(Number(pid));
+      try {
+        look();
+      } catch (error) {
+        reject(error);
+      }
     });
   }
   try {
@@ -146,6 +200,11 @@ async function becomeReady(child: ChildProcess, site: Site, signal: AbortSignal 
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
   }
+}
+
+/** By which process 1 is told that it is mapped. Node's types know of five streams only. */
+function goAhead(child: ChildProcess): Writable {
+  return (child.stdio as unknown as Writable[])[5]!;
 }
 
 function logOf(site: Site): string {

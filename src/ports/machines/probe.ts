@@ -25,7 +25,7 @@ export async function probeSandbox(
 ): Promise<SandboxFinding> {
   const notes: string[] = [];
   const groups = process.platform === 'linux' ? await findControlGroups(`penstock-probe-${process.pid}`) : undefined;
-  for (const tools of findTools(wanted, mapping, notes)) {
+  for (const tools of findTools(wanted, notes)) {
     try {
       await tryOne(tools, groups, (machine) => check(machine, dataDir));
       return { tools, groups, capabilities: describe(tools, groups, mapping, notes) };
@@ -36,11 +36,10 @@ export async function probeSandbox(
   return { tools: undefined as never, groups, capabilities: unavailable(notes) };
 }
 
-function findTools(wanted: 'bubblewrap' | 'unshare' | undefined, mapping: IdMapping, notes: string[]): SandboxTools[] {
+function findTools(wanted: 'bubblewrap' | 'unshare' | undefined, notes: string[]): SandboxTools[] {
   const [bwrap, unshare, nsenter, setpriv] = ['bwrap', 'unshare', 'nsenter', 'setpriv'].map(findProgram);
   if (process.platform !== 'linux') notes.push('Sandboxes need Linux.');
-  else if (!unshare || !nsenter || (mapping.count === 1 && !setpriv))
-    notes.push('unshare, nsenter and setpriv are missing: install util-linux.');
+  else if (!unshare || !nsenter || !setpriv) notes.push('unshare, nsenter and setpriv are missing: install util-linux.');
   else {
     const builders = (['bubblewrap', 'unshare'] as const).filter((builder) => wanted === undefined || wanted === builder);
     const canIgnoreChildren = spawnSync('env', ['--ignore-signal=CHLD', 'true'], { stdio: 'ignore' }).status === 0;

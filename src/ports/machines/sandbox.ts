@@ -9,7 +9,7 @@ import { probeSandbox, type SandboxFinding } from './probe.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
 import { groupSet } from './process-set.ts';
 import type { MachineState } from './state.ts';
-import { findUser, type IdMapping, mappingFor } from './users.ts';
+import { findUser, type IdMapping, mappingFor, type User } from './users.ts';
 
 export interface SandboxOptions {
   dataDir: string;
@@ -70,6 +70,11 @@ async function heldBy(state: MachineState | undefined, start: () => Promise<Proc
   return await start();
 }
 
+/** What root inside may do with its own users' files and processes; what containers give by default, but for making devices. */
+const rootsCapabilities = ['chown', 'dac_override', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid', 'setpcap', 'setfcap', 'sys_chroot']
+  .map((name) => `+${name}`)
+  .reduce((all, one) => `${all},${one}`, '-all');
+
 class Sandbox {
   readonly #site: Site;
   readonly #tools: SandboxTools;
@@ -86,28 +91,28 @@ class Sandbox {
   way(name: string | undefined): { enter: string[]; entererStays: boolean; home: string } {
     const holder = this.#holders[0];
     if (!holder || !isAlive(holder)) throw new ExecStartError(`the machine ${this.#site.id} is gone`);
-    const user = name === undefined ? { uid: 0, gid: 0, home } : findUser(name);
+    const user = name === undefined ? undefined : findUser(name);
+    if (name === undefined || user?.uid === 0) return { enter: this.#enter(holder.pid), entererStays: true, home };
     if (!user) throw new ExecStartError(`there is no user ${name}`);
     if (user.uid >= this.#mapping.count)
       throw new ExecStartError(`cannot run a command as ${name}: only a server started as root can switch users`);
-    return { enter: this.#enter(holder.pid, user.uid, user.gid), entererStays: true, home: user.uid === 0 ? home : user.home };
+    return { enter: this.#enter(holder.pid, user), entererStays: true, home: user.home };
   }
 
-  #enter(pid: number, uid: number, gid: number): string[] {
+  /**
+   * nsenter changes the namespaces and becomes root inside, setpriv takes the capabilities away that commands shall not have.
+   *
+   * As root: between the two changes of nsenter there is a process that is in the machine but still the host's root. A command with
+   * CAP_SYS_PTRACE could take that over; so none has it, nor anything else that containers commonly do without.
+   * As an ordinary user: the mounts belong to the machine's own user namespace, so with any capability over it a command could lift them.
+   */
+  #enter(pid: number, user?: User): string[] {
     const namespaces = ['--user', '--pid', '--mount', '--ipc', '--uts', ...(this.#site.spec.network === 'none' ? ['--net'] : [])];
     const enter = [this.#tools.nsenter, '--target', String(pid), ...namespaces];
-    if (this.#mapping.count > 1) return [...enter, '--setuid', String(uid), '--setgid', String(gid), '--'];
-    // The mounts belong to this very user namespace: with capabilities, a command could lift them and see what they cover.
-    return [
-      ...enter,
-      '--preserve-credentials',
-      '--',
-      this.#tools.setpriv!,
-      '--bounding-set=-all',
-      '--inh-caps=-all',
-      '--no-new-privs',
-      '--',
-    ];
+    const limit = [this.#tools.setpriv, '--inh-caps=-all', `--bounding-set=${this.#mapping.count > 1 ? rootsCapabilities : '-all'}`];
+    if (this.#mapping.count === 1) return [...enter, '--preserve-credentials', '--', ...limit, '--no-new-privs', '--'];
+    const become = user ? ['--reuid', String(user.uid), '--regid', String(user.gid), '--init-groups'] : [];
+    return [...enter, '--setuid', '0', '--setgid', '0', '--', ...limit, ...become, '--'];
   }
 
   /** Ending process 1 ends all others and only then itself: the kernel sees to that, so nothing can escape by forking. */
@@ -121,7 +126,7 @@ class Sandbox {
   async #askToEnd(graceMs: number): Promise<void> {
     const inside = this.#site.group && groupSet(this.#site.group).pids();
     if (inside?.every((pid) => this.#holders.some((holder) => holder.pid === pid))) return;
-    const [program, ...args] = this.#enter(this.#holders[0]!.pid, 0, 0);
+    const [program, ...args] = this.#enter(this.#holders[0]!.pid);
     const script = 'kill -TERM -1 || exit; while kill -0 -1; do sleep 0.02; done';
     const child = spawn(program!, [...args, '/bin/sh', '-c', script], { cwd: '/', env: {}, stdio: 'ignore', detached: true });
     const timer = setTimeout(() => signalGroup(child.pid), graceMs);
