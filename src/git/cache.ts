@@ -20,7 +20,7 @@ import { runGit } from './program.ts';
 
 /** A repository at one moment: everything that a view is made of. Read in one statement, so that its parts belong together. */
 export interface RepositoryState {
-  generation: string;
+  generation: number;
   /** What HEAD points at, e.g. `refs/heads/main`; it need not exist. */
   head: string;
   /** Sorted by the bytes of their names. */
@@ -31,8 +31,10 @@ export interface RepositoryState {
 
 /** A git directory that shows one generation. */
 export interface View extends GitPlace {
-  generation: string;
+  generation: number;
 }
+
+type Load = () => Promise<RepositoryState | undefined>;
 
 const config = `[core]
 	repositoryformatversion = 0
@@ -53,7 +55,10 @@ const ABANDONED_MS = 24 * 3_600_000;
 export class GitCache {
   readonly #root: string;
   readonly #blobs: BlobStore;
-  readonly #opening = new Map<string, Promise<View>>();
+  /** Work under way, by what it is for, so that requests at the same time share it. */
+  readonly #opening = new Map<string, Promise<RepositoryState | undefined>>();
+  /** The generation whose packs are known to be all here. */
+  readonly #complete = new Map<string, number>();
   readonly #superseded = new Map<string, number>();
   readonly #swept = new Set<string>();
 
@@ -64,22 +69,33 @@ export class GitCache {
   }
 
   /**
-   * The repository as it is in `generation` or later. `load` is asked only when the view is not there yet; undefined when the
-   * repository is gone.
+   * Makes sure that all objects of `generation` can be read by id (see `base`). `load` is asked only when that is not known; false when
+   * the repository is gone.
    */
-  async open(id: string, generation: string, load: () => Promise<RepositoryState | undefined>): Promise<View | undefined> {
-    const view = this.#view(id, generation);
-    if (await exists(path.join(view.gitDir, 'HEAD'))) return view;
-    const key = `${id}/${generation}`;
-    let opening = this.#opening.get(key) as Promise<View | undefined> | undefined;
-    if (!opening) {
-      opening = this.#make(id, load).finally(() => this.#opening.delete(key));
-      this.#opening.set(key, opening as Promise<View>);
-    }
-    return opening;
+  async ready(id: string, generation: number, load: Load): Promise<boolean> {
+    const known = this.#complete.get(id) ?? -1;
+    if (known >= generation && (await exists(path.join(this.#root, id, 'base', 'HEAD')))) return true;
+    return (await this.#refresh(id, generation, load)) !== undefined;
   }
 
-  /** For reading objects by id; valid as soon as `open` has resolved once for a generation that has them. */
+  /** A git directory with the references as they are in `generation` or later; undefined when the repository is gone. */
+  async open(id: string, generation: number, load: Load): Promise<View | undefined> {
+    const view = this.#view(id, generation);
+    if (await exists(path.join(view.gitDir, 'HEAD'))) return view;
+    const state = await this.#refresh(id, generation, load);
+    if (!state) return undefined;
+    const latest = this.#view(id, state.generation);
+    if (!(await exists(path.join(latest.gitDir, 'HEAD')))) await this.#writeView(latest, state);
+    await this.#dropOldViews(id, state.generation);
+    return latest;
+  }
+
+  /** A push of this process made `generation` out of the one before; its pack, if it had one, is installed. */
+  advance(id: string, generation: number): void {
+    if ((this.#complete.get(id) ?? -1) === generation - 1) this.#complete.set(id, generation);
+  }
+
+  /** For reading objects by id; valid as soon as `ready` or `open` has resolved for a generation that has them. */
   base(id: string): GitPlace {
     const home = path.join(this.#root, id);
     return { gitDir: path.join(home, 'base'), objects: path.join(home, 'objects') };
@@ -107,6 +123,7 @@ export class GitCache {
   /** Forgets a repository on this host. */
   async remove(id: string): Promise<void> {
     this.#swept.delete(id);
+    this.#complete.delete(id);
     await rm(path.join(this.#root, id), { recursive: true, force: true });
   }
 
@@ -115,20 +132,25 @@ export class GitCache {
     return (await readdir(this.#root).catch(() => [])).filter((name) => !name.startsWith('.'));
   }
 
-  #view(id: string, generation: string): View {
+  #view(id: string, generation: number): View {
     const home = path.join(this.#root, id);
-    return { gitDir: path.join(home, 'views', generation), objects: path.join(home, 'objects'), generation };
+    return { gitDir: path.join(home, 'views', String(generation)), objects: path.join(home, 'objects'), generation };
   }
 
-  async #make(id: string, load: () => Promise<RepositoryState | undefined>): Promise<View | undefined> {
+  #refresh(id: string, generation: number, load: Load): Promise<RepositoryState | undefined> {
+    const key = `${id}/${generation}`;
+    const running = this.#opening.get(key) ?? this.#fetchAll(id, load).finally(() => this.#opening.delete(key));
+    this.#opening.set(key, running);
+    return running;
+  }
+
+  async #fetchAll(id: string, load: Load): Promise<RepositoryState | undefined> {
     const state = await load();
     if (!state) return undefined;
     await this.#prepare(id);
     await this.#fetchPacks(id, state.packs);
-    const view = this.#view(id, state.generation);
-    if (!(await exists(path.join(view.gitDir, 'HEAD')))) await this.#writeView(view, state);
-    await this.#dropOldViews(id, state.generation);
-    return view;
+    this.#complete.set(id, Math.max(this.#complete.get(id) ?? -1, state.generation));
+    return state;
   }
 
   async #writeView(view: View, state: RepositoryState): Promise<void> {
@@ -183,11 +205,11 @@ export class GitCache {
     }
   }
 
-  async #dropOldViews(id: string, current: string): Promise<void> {
+  async #dropOldViews(id: string, current: number): Promise<void> {
     const views = path.join(this.#root, id, 'views');
     const now = Date.now();
     for (const name of await readdir(views)) {
-      if (!/^\d+$/.test(name) || BigInt(name) >= BigInt(current)) continue;
+      if (!/^\d+$/.test(name) || Number(name) >= current) continue;
       const directory = path.join(views, name);
       const since = this.#superseded.get(directory) ?? now;
       this.#superseded.set(directory, since);

@@ -1,4 +1,5 @@
 /** A repository whose rows are a Map, served over plain HTTP without any rights: what tests of the git store push to and clone from. */
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -22,27 +23,29 @@ export async function serveMemoryRepository() {
   let generation = 0;
 
   const load = async (): Promise<RepositoryState> => ({
-    generation: String(generation),
+    generation,
     head: 'refs/heads/main',
     refs: [...refs].map(([name, ref]) => ({ name, ...ref })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     packs,
   });
-  const open = async () => (await store.cache.open(id, String(generation), load))!;
+  const open = async () => (await store.cache.open(id, generation, load))!;
   const rules: PushRules = {
     authorize: async (names) => new Map(names.filter((name) => denied.has(name)).map((name) => [name, 'denied by policy'])),
-    async commit(changes, { quarantine, pack }) {
-      if (pack) {
-        await quarantine.store(store.blobs, `git/${pack.name}`);
-        packs.push({ name: pack.name, blobKey: `git/${pack.name}` });
-        await quarantine.install();
-      }
-      generation++;
-      return changes.map(({ name, oldId, newId, peeledId }) => {
+    announce: async () => `git/${randomUUID()}`,
+    async commit(changes, { pack }) {
+      const results = changes.map(({ name, oldId, newId, peeledId }) => {
         if (refs.get(name)?.objectId !== oldId) return { name, error: 'failed to update ref' };
         if (newId === undefined) refs.delete(name);
         else refs.set(name, { objectId: newId, peeledId: peeledId ?? null });
         return { name, error: undefined };
       });
+      if (pack) {
+        packs.push({ name: pack.name, blobKey: pack.blobKey });
+        await pack.install();
+      }
+      generation++;
+      store.cache.advance(id, generation);
+      return results;
     },
   };
 
@@ -63,7 +66,8 @@ export async function serveMemoryRepository() {
       const service = url.pathname.slice(3);
       response.setHeader('content-type', `application/x-${service}-result`);
       if (service === 'git-upload-pack') await uploadPack(view, version, request, response, gone.signal);
-      else await receivePush(store.cache, { repository: id, view, input: request, output: response, signal: gone.signal }, rules);
+      else
+        await receivePush(store, { repository: id, empty: refs.size === 0, input: request, output: response, signal: gone.signal }, rules);
     } catch (error) {
       if (!response.headersSent) response.writeHead(500).end(String(error));
       else response.destroy();

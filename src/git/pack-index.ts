@@ -9,15 +9,10 @@ export interface PackedObject {
 /** Objects that take at least `minimum` bytes of a pack of `packSize` bytes. */
 export function largePackedObjects(index: Buffer, packSize: number, minimum: number): PackedObject[] {
   if (index.readUInt32BE(0) !== 0xff744f63 || index.readUInt32BE(4) !== 2) throw new Error('Not a pack index of version 2.');
-  const count = index.readUInt32BE(8 + 255 * 4);
+  const count = objectCount(index);
   const ids = 8 + 256 * 4;
-  const offsets32 = ids + count * 24;
-  const offsets64 = offsets32 + count * 4;
   const offsets = new Float64Array(count);
-  for (let i = 0; i < count; i++) {
-    const short = index.readUInt32BE(offsets32 + i * 4);
-    offsets[i] = short < 0x80000000 ? short : Number(index.readBigUInt64BE(offsets64 + (short - 0x80000000) * 8));
-  }
+  for (let i = 0; i < count; i++) offsets[i] = offsetAt(index, i);
   const sorted = offsets.slice().sort();
   const ends = new Map<number, number>();
   for (let i = 0; i < count; i++) {
@@ -39,8 +34,8 @@ export function objectCount(index: Buffer): number {
   return index.readUInt32BE(8 + 255 * 4);
 }
 
-/** Is this object in the pack? Looks where the first byte's ids are, then halves. */
-export function indexHas(index: Buffer, id: string): boolean {
+/** Where an object begins in the pack; undefined when it is not there. Looks where the first byte's ids are, then halves. */
+export function packOffset(index: Buffer, id: string): number | undefined {
   const wanted = Buffer.from(id, 'hex');
   const first = wanted[0]!;
   let low = first === 0 ? 0 : index.readUInt32BE(8 + (first - 1) * 4);
@@ -49,9 +44,17 @@ export function indexHas(index: Buffer, id: string): boolean {
     const middle = (low + high) >>> 1;
     const at = 8 + 256 * 4 + middle * 20;
     const order = wanted.compare(index, at, at + 20);
-    if (order === 0) return true;
+    if (order === 0) return offsetAt(index, middle);
     if (order < 0) high = middle;
     else low = middle + 1;
   }
-  return false;
+  return undefined;
+}
+
+/** The offset of the object at a position: 31 bits, or the place of its 64 bits in the table behind. */
+function offsetAt(index: Buffer, position: number): number {
+  const count = objectCount(index);
+  const short = 8 + 256 * 4 + count * 24;
+  const offset = index.readUInt32BE(short + position * 4);
+  return offset < 0x80000000 ? offset : Number(index.readBigUInt64BE(short + count * 4 + (offset - 0x80000000) * 8));
 }

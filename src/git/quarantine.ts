@@ -3,13 +3,15 @@ import { createReadStream } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import type { BlobStore } from '../ports/blobs/port.ts';
-import type { GitCache } from './cache.ts';
 import type { ObjectType } from './objects.ts';
-import { isObjectId } from './objects.ts';
-import { indexHas, largePackedObjects, objectCount } from './pack-index.ts';
+import { isObjectId, parseTag } from './objects.ts';
+import { largePackedObjects, objectCount, packOffset } from './pack-index.ts';
+import { readPackEntries } from './pack-tips.ts';
 import type { GitPlace } from './program.ts';
 import { runGit } from './program.ts';
+import type { GitStore } from './store.ts';
 
 /** CodeCommit's limit of one file in git. */
 export const MAX_OBJECT = 2 * 1024 ** 3;
@@ -17,6 +19,9 @@ export const MAX_OBJECT = 2 * 1024 ** 3;
 const SUSPICIOUS = Math.floor(MAX_OBJECT / 1032);
 /** What resolving deltas may take: one of MAX_OBJECT at most, so that a delta that claims more ends the program instead of the host. */
 const INDEX_MEMORY = MAX_OBJECT + 768 * 1024 ** 2;
+
+/** Tags of tags of tags: nobody goes deeper by good will. */
+const MAX_TAG_DEPTH = 20;
 
 /**
  * Faults of old git versions that histories of real projects carry and every host accepts; all other faults that fsck calls errors are
@@ -56,8 +61,6 @@ export interface IndexedPack {
   /** bytes */
   size: number;
   objects: number;
-  /** No object names one outside of the pack. */
-  selfContained: boolean;
 }
 
 /** What a new value of a reference turned out to be. */
@@ -67,21 +70,31 @@ export interface Tip {
   peeled: { id: string; type: ObjectType } | undefined;
 }
 
+/** Where a pack shall be kept, known before or while it arrives. */
+export interface Keeping {
+  blobs: BlobStore;
+  key: Promise<string>;
+  /** The pack surely needs no completion, so what arrives is stored as it arrives. */
+  asItArrives: boolean;
+}
+
 export class Quarantine {
-  readonly #cache: GitCache;
+  readonly #store: GitStore;
   readonly #repository: string;
   readonly #directory: string;
   readonly #place: GitPlace;
   #pack: IndexedPack | undefined;
   #index: Buffer | undefined;
+  #stored = false;
 
-  static async open(cache: GitCache, repository: string): Promise<Quarantine> {
-    const { directory, place } = await cache.incoming(repository);
-    return new Quarantine(cache, repository, directory, place);
+  /** The repository must be ready in the cache: its objects complete what arrives here. */
+  static async open(store: GitStore, repository: string): Promise<Quarantine> {
+    const { directory, place } = await store.cache.incoming(repository);
+    return new Quarantine(store, repository, directory, place);
   }
 
-  constructor(cache: GitCache, repository: string, directory: string, place: GitPlace) {
-    this.#cache = cache;
+  constructor(store: GitStore, repository: string, directory: string, place: GitPlace) {
+    this.#store = store;
     this.#repository = repository;
     this.#directory = directory;
     this.#place = place;
@@ -89,76 +102,87 @@ export class Quarantine {
 
   /**
    * Takes in a pack of any size as it arrives. Every object is unpacked, checked and named by its content; a thin pack is completed from
-   * the repository. `onProgress` gets git's own words for people.
+   * the repository; every object that one of them names must be in the pack or in the repository (with its type). Since that has been so
+   * for each pack before, the repository with this pack has all that any of its objects needs: no walk over the history is needed to
+   * prove it. `onProgress` gets git's own words for people.
    */
   async index(
     pack: Readable | Uint8Array,
-    options: { signal?: AbortSignal; onProgress?: (text: Buffer) => void } = {},
+    options: { keeping?: Keeping; signal?: AbortSignal; onProgress?: (text: Buffer) => void } = {},
   ): Promise<IndexedPack> {
-    // The blob is what lasts (and is fsynced); these files are a cache of it.
-    const args = ['-c', 'core.fsync=none', 'index-pack', '--stdin', '--fix-thin', strict, '--check-self-contained-and-connected'];
-    if (options.onProgress) args.push('--show-resolving-progress');
-    const result = await runGit(args, {
-      place: this.#place,
-      input: pack,
-      memoryLimit: INDEX_MEMORY,
-      signal: options.signal,
-      onStderr: options.onProgress,
-    });
-    options.signal?.throwIfAborted();
-    const name = /[0-9a-f]{40}/.exec(result.stdout.toString())?.[0];
-    // 1 says that the pack is good and names objects outside of it.
-    if ((result.code !== 0 && result.code !== 1) || !name) throw badPack(result.stderr);
-    const index = await readFile(this.#file(name, 'idx'));
-    this.#index = index;
-    const { size } = await stat(this.#file(name, 'pack'));
-    this.#pack = { name, size, objects: objectCount(index), selfContained: result.code === 0 };
-    await this.#refuseHugeObjects(largePackedObjects(index, size, SUSPICIOUS).map((object) => object.id));
-    return this.#pack;
+    const { keeping, signal } = options;
+    const copy = keeping?.asItArrives ? new CopyOnTheWay(pack, keeping, signal) : undefined;
+    try {
+      this.#pack = await this.#runIndexPack(pack, options);
+      this.#stored = (await copy?.finish(this.#pack.size)) ?? false;
+      return this.#pack;
+    } catch (error) {
+      copy?.cancel();
+      throw error;
+    }
   }
 
-  /**
-   * Looks at the objects that references shall point at: undefined for one that is neither here nor in the repository.
-   * With `connected`, also proves that everything they need is there (`git rev-list --objects --not --all`).
-   */
-  async tips(ids: string[], view: GitPlace): Promise<Map<string, Tip>> {
-    const unique = [...new Set(ids)].filter(isObjectId);
-    if (unique.length === 0) return new Map();
-    const place = { ...this.#place, gitDir: view.gitDir };
-    const result = await runGit(['cat-file', '--batch-check=%(objectname) %(objecttype)'], {
-      place,
-      input: `${unique.flatMap((id) => [id, `${id}^{}`]).join('\n')}\n`,
-    });
-    if (result.code !== 0) throw new Error(`git cat-file failed: ${result.stderr.trim()}`);
-    const lines = result.stdout.toString().split('\n');
+  async #runIndexPack(
+    pack: Readable | Uint8Array,
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (text: Buffer) => void },
+  ): Promise<IndexedPack> {
+    // The blob is what lasts (and is fsynced); these files are a cache of it.
+    const args = ['-c', 'core.fsync=none', 'index-pack', '--stdin', '--fix-thin', strict];
+    if (onProgress) args.push('--show-resolving-progress');
+    const result = await runGit(args, { place: this.#place, input: pack, memoryLimit: INDEX_MEMORY, signal, onStderr: onProgress });
+    signal?.throwIfAborted();
+    const name = /[0-9a-f]{40}/.exec(result.stdout.toString())?.[0];
+    if (result.code !== 0 || !name) throw badPack(result.stderr);
+    this.#index = await readFile(this.#file(name, 'idx'));
+    const { size } = await stat(this.#file(name, 'pack'));
+    await this.#refuseHugeObjects(largePackedObjects(this.#index, size, SUSPICIOUS).map((object) => object.id));
+    return { name, size, objects: objectCount(this.#index) };
+  }
+
+  /** Looks at the objects that references shall point at; one that is neither here nor in the repository is not in the answer. */
+  async tips(ids: string[], depth = 0): Promise<Map<string, Tip>> {
     const tips = new Map<string, Tip>();
-    for (const [index, id] of unique.entries()) {
-      const [, type] = (lines[index * 2] ?? '').split(' ');
-      const [peeledId, peeledType] = (lines[index * 2 + 1] ?? '').split(' ');
-      if (!isType(type) || !isType(peeledType)) continue;
-      tips.set(id, { type, peeled: type === 'tag' ? { id: peeledId!, type: peeledType } : undefined });
+    const unknown: string[] = [];
+    const tagged = new Map<string, string>();
+    const here = [...new Set(ids)].filter((id) => this.#offset(id) !== undefined);
+    const entries =
+      here.length > 0
+        ? await readPackEntries(
+            this.#file(this.#pack!.name, 'pack'),
+            here.map((id) => this.#offset(id)!),
+          )
+        : [];
+    for (const [index, id] of here.entries()) {
+      const { type, head } = entries[index]!;
+      if (head) tagged.set(id, parseTag(head).object);
+      else if (type) tips.set(id, { type, peeled: undefined });
+      else unknown.push(id);
+    }
+    for (const [id, type] of await this.#askGit(unknown)) tips.set(id, { type, peeled: undefined });
+    const elsewhere = [...new Set(ids)].filter((id) => this.#offset(id) === undefined && isObjectId(id));
+    for (const [id, object] of await this.#askRepository(elsewhere)) {
+      if (object.target !== undefined) tagged.set(id, object.target);
+      else tips.set(id, { type: object.type, peeled: undefined });
+    }
+    if (tagged.size === 0 || depth === MAX_TAG_DEPTH) return tips;
+    const targets = await this.tips([...tagged.values()], depth + 1);
+    for (const [id, target] of tagged) {
+      const tip = targets.get(target);
+      if (tip) tips.set(id, { type: 'tag', peeled: tip.peeled ?? { id: target, type: tip.type } });
     }
     return tips;
   }
 
-  /** Is everything there that `ids` need, directly and indirectly? What the repository's references have is known to be whole. */
-  async isConnected(ids: string[], view: GitPlace, signal?: AbortSignal): Promise<boolean> {
-    if (this.#pack?.selfContained && ids.every((id) => indexHas(this.#index!, id))) return true;
-    const place = { ...this.#place, gitDir: view.gitDir };
-    const args = ['rev-list', '--objects', '--stdin', '--quiet', '--not', '--all'];
-    const result = await runGit(args, { place, input: ids.map((id) => `${id}\n`).join(''), signal });
-    signal?.throwIfAborted();
-    return result.code === 0;
-  }
-
-  /** Stores the pack as a blob; it is durable when this resolves. */
-  async store(blobs: BlobStore, key: string, signal?: AbortSignal): Promise<void> {
-    await blobs.put(key, createReadStream(this.#file(this.#pack!.name, 'pack'), { highWaterMark: 1024 * 1024 }), signal);
+  /** Stores the pack as a blob, unless that was done as it arrived; it is durable when this resolves. */
+  async keep({ blobs, key }: Keeping, signal?: AbortSignal): Promise<void> {
+    if (this.#stored) return;
+    await blobs.put(await key, createReadStream(this.#file(this.#pack!.name, 'pack'), { highWaterMark: 1024 * 1024 }), signal);
+    this.#stored = true;
   }
 
   /** Makes the pack part of the cached repository. Only after it is recorded. */
   async install(): Promise<void> {
-    await this.#cache.install(this.#repository, this.#pack!.name, path.join(this.#place.objects, 'pack'));
+    await this.#store.cache.install(this.#repository, this.#pack!.name, path.join(this.#place.objects, 'pack'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -169,16 +193,71 @@ export class Quarantine {
     return path.join(this.#place.objects, 'pack', `pack-${name}.${extension}`);
   }
 
+  #offset(id: string): number | undefined {
+    return this.#index && packOffset(this.#index, id);
+  }
+
+  /** Types of objects that are deltas in the pack. A tag among them is taken for what it points at by nobody: git makes no such packs. */
+  async #askGit(ids: string[]): Promise<Map<string, ObjectType>> {
+    const types = new Map<string, ObjectType>();
+    if (ids.length === 0) return types;
+    const result = await runGit(['cat-file', '--batch-check=%(objectname) %(objecttype)'], { place: this.#place, input: lines(ids) });
+    for (const line of result.stdout.toString().split('\n')) {
+      const [id, type] = line.split(' ');
+      if (id && isType(type) && type !== 'tag') types.set(id, type);
+    }
+    return types;
+  }
+
+  async #askRepository(ids: string[]): Promise<Map<string, { type: ObjectType; target: string | undefined }>> {
+    const { readers } = this.#store;
+    const found = await Promise.all(
+      ids.map(async (id) => {
+        const info = await readers.info(this.#repository, id);
+        if (!info) return undefined;
+        const target = info.type === 'tag' ? parseTag((await readers.read(this.#repository, id))!.data).object : undefined;
+        return [id, { type: info.type, target }] as const;
+      }),
+    );
+    return new Map(found.filter((each) => each !== undefined));
+  }
+
   async #refuseHugeObjects(ids: string[]): Promise<void> {
     if (ids.length === 0) return;
-    const result = await runGit(['cat-file', '--batch-check=%(objectname) %(objectsize)'], {
-      place: this.#place,
-      input: ids.map((id) => `${id}\n`).join(''),
-    });
+    const result = await runGit(['cat-file', '--batch-check=%(objectname) %(objectsize)'], { place: this.#place, input: lines(ids) });
     for (const line of result.stdout.toString().split('\n')) {
       const [id, size] = line.split(' ');
       if (Number(size) > MAX_OBJECT) throw new BadPackError(`object ${id} has ${size} bytes; a file may have at most ${MAX_OBJECT}`);
     }
+  }
+}
+
+/** Stores the bytes of a pack while git indexes them. */
+class CopyOnTheWay {
+  readonly #through = new PassThrough({ highWaterMark: 1024 * 1024 });
+  readonly #put: Promise<{ size: number } | undefined>;
+  readonly #source: Readable | undefined;
+
+  constructor(pack: Readable | Uint8Array, { blobs, key }: Keeping, signal: AbortSignal | undefined) {
+    if (pack instanceof Uint8Array) {
+      this.#put = key.then((name) => blobs.put(name, pack, signal));
+    } else {
+      this.#source = pack;
+      this.#put = key.then((name) => blobs.put(name, this.#through, signal));
+      pack.pipe(this.#through);
+    }
+    // Whoever waits for it, if anybody does, hears of the failure.
+    this.#put.catch(() => this.cancel());
+  }
+
+  /** True when the blob is the pack as git has it, byte for byte. */
+  async finish(size: number): Promise<boolean> {
+    return (await this.#put)?.size === size;
+  }
+
+  cancel(): void {
+    this.#source?.unpipe(this.#through);
+    this.#through.destroy(new Error('The pack was refused.'));
   }
 }
 
@@ -188,6 +267,10 @@ function badPack(stderr: string): BadPackError {
   const reason = lines.findLast((line) => /^(fatal|error): /.test(line)) ?? lines.at(-1) ?? 'index-pack abnormal exit';
   const incomplete = /expected type not found|unresolved delta|did not receive expected object|missing/.test(reason);
   return new BadPackError(reason.replace(/^(fatal|error): /, ''), incomplete);
+}
+
+function lines(ids: string[]): string {
+  return ids.map((id) => `${id}\n`).join('');
 }
 
 function isType(text: string | undefined): text is ObjectType {

@@ -5,7 +5,6 @@
  */
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import type { GitCache, View } from './cache.ts';
 import { PacketReader, ProtocolError } from './pkt-line.ts';
 import type { IndexedPack, Tip } from './quarantine.ts';
 import { BadPackError, Quarantine } from './quarantine.ts';
@@ -14,6 +13,7 @@ import { Reporter } from './receive-report.ts';
 import type { ReceiveRequest, RefCommand } from './receive-request.ts';
 import { MAX_REFS_PER_PUSH, readReceiveRequest } from './receive-request.ts';
 import { isPushable } from './ref-names.ts';
+import type { GitStore } from './store.ts';
 
 /** A reference's change whose new value is proven: it exists, with all that it needs. */
 export interface ProvenChange extends RefCommand {
@@ -24,28 +24,37 @@ export interface ProvenChange extends RefCommand {
 export interface PushRules {
   /** May this client change these references? The reason for each one that it may not. */
   authorize(names: string[]): Promise<Map<string, string>>;
+  /** The key of the blob that the pack will be, noted down so that it is found again if the push never ends. Runs beside the receiving. */
+  announce(): Promise<string>;
   /**
-   * Stores the pack and changes the references in one transaction; tells the fate of each change, in order. With `atomic`, all or none.
-   * When it fails, nothing may have happened.
+   * Changes the references, and makes the pack part of the repository, in one transaction; tells the fate of each change, in order. With
+   * `atomic`, all or none. When it fails, nothing may have happened.
    */
-  commit(
-    changes: ProvenChange[],
-    options: { atomic: boolean; quarantine: Quarantine; pack: IndexedPack | undefined },
-  ): Promise<PushResult[]>;
+  commit(changes: ProvenChange[], options: { atomic: boolean; pack: ProvenPack | undefined }): Promise<PushResult[]>;
+}
+
+/** A pack whose blob is stored. */
+export interface ProvenPack extends IndexedPack {
+  blobKey: string;
+  /** Gives the pack to the cache. Only after the transaction. */
+  install(): Promise<void>;
 }
 
 export interface PushRequest {
   repository: string;
-  /** The repository as it is now. */
-  view: View;
+  /** The repository has nothing yet, so that no pack can be thin. */
+  empty: boolean;
   input: Readable;
   output: Writable;
   /** The client has gone. */
   signal: AbortSignal;
 }
 
-/** Answers one git-receive-pack request. Rejects only for faults of ours and for a client that went away. */
-export async function receivePush(cache: GitCache, push: PushRequest, rules: PushRules): Promise<void> {
+/**
+ * Answers one git-receive-pack request; the repository must be ready in the cache. Rejects only for faults of ours and for a client that
+ * went away.
+ */
+export async function receivePush(store: GitStore, push: PushRequest, rules: PushRules): Promise<void> {
   const reader = new PacketReader(push.input);
   const request = await readReceiveRequest(reader).catch((error) => endWith(push.output, error));
   if (!request) {
@@ -54,8 +63,9 @@ export async function receivePush(cache: GitCache, push: PushRequest, rules: Pus
     return;
   }
   const reporter = new Reporter(push.output, request.capabilities);
+  await using quarantine = await Quarantine.open(store, push.repository);
   try {
-    const { unpack, results } = await takePush(cache, push, reader, request, reporter, rules);
+    const { unpack, results } = await takePush({ store, push, reader, request, reporter, rules, quarantine });
     reporter.finish(unpack, results);
   } catch (error) {
     // Whether the change was made may be unknown to us too; the client asks again before it does anything.
@@ -72,52 +82,52 @@ function endWith(output: Writable, error: unknown): undefined {
   new Reporter(output, new Set()).fail(error.message);
 }
 
-async function takePush(
-  cache: GitCache,
-  push: PushRequest,
-  reader: PacketReader,
-  request: ReceiveRequest,
-  reporter: Reporter,
-  rules: PushRules,
-): Promise<{ unpack: string; results: PushResult[] }> {
-  const atomic = request.capabilities.has('atomic');
-  const refused = refusedByRules(request.commands);
-  const asked = request.commands.filter(({ name }) => !refused.has(name));
-  if (asked.length > 0) for (const [name, reason] of await rules.authorize(asked.map(({ name }) => name))) refused.set(name, reason);
+interface Push {
+  store: GitStore;
+  push: PushRequest;
+  reader: PacketReader;
+  request: ReceiveRequest;
+  reporter: Reporter;
+  rules: PushRules;
+  quarantine: Quarantine;
+}
 
-  const wanted = atomic && refused.size > 0 ? [] : request.commands.filter(({ name }) => !refused.has(name));
+async function takePush(all: Push): Promise<{ unpack: string; results: PushResult[] }> {
+  const { request, reader, rules, quarantine, push, reporter } = all;
+  const { commands } = request;
+  const atomic = request.capabilities.has('atomic');
+  const refused = refusedByRules(commands);
+  const asked = commands.filter(({ name }) => !refused.has(name));
+  if (asked.length > 0) for (const [name, reason] of await rules.authorize(asked.map(({ name }) => name))) refused.set(name, reason);
   const finish = (unpack: string, results: PushResult[]) => {
     const made = new Map(results.map(({ name, error }) => [name, error]));
     const fate = (name: string) => refused.get(name) ?? (made.has(name) ? made.get(name) : 'atomic push failure');
-    return { unpack, results: request.commands.map(({ name }) => ({ name, error: fate(name) })) };
+    return { unpack, results: commands.map(({ name }) => ({ name, error: fate(name) })) };
   };
-  const hasPack = request.commands.some(({ newId }) => newId !== undefined);
-  if (!wanted.some(({ newId }) => newId !== undefined)) {
-    if (hasPack) await discard(reader.release());
-    const deletions = wanted.map((command) => ({ ...command, peeledId: undefined }));
-    if (deletions.length === 0) return finish('ok', []);
-    await using quarantine = await Quarantine.open(cache, push.repository);
-    return finish('ok', await rules.commit(deletions, { atomic, quarantine, pack: undefined }));
-  }
 
-  await using quarantine = await Quarantine.open(cache, push.repository);
-  let pack: IndexedPack | undefined;
-  try {
-    pack = await takePack(reader, quarantine, push.signal, reporter.progress);
-  } catch (error) {
-    if (!(error instanceof BadPackError)) throw error;
-    await discard(push.input);
-    const reason = request.shallow && error.incomplete ? 'shallow update not allowed' : 'unpacker error';
-    reporter.say(`error: ${error.message}`);
-    return finish(
-      reason === 'unpacker error' ? error.message : 'ok',
-      wanted.map(({ name }) => ({ name, error: reason })),
-    );
+  const wanted = atomic && refused.size > 0 ? [] : commands.filter(({ name }) => !refused.has(name));
+  let pack: ProvenPack | undefined;
+  if (wanted.some(({ newId }) => newId !== undefined)) {
+    try {
+      pack = await takePack(all);
+    } catch (error) {
+      if (!(error instanceof BadPackError)) throw error;
+      await discard(push.input);
+      reporter.say(`error: ${error.message}`);
+      const shallow = request.shallow && error.incomplete;
+      const reason = shallow ? 'shallow update not allowed' : 'unpacker error';
+      return finish(
+        shallow ? 'ok' : error.message,
+        wanted.map(({ name }) => ({ name, error: reason })),
+      );
+    }
+  } else if (commands.some(({ newId }) => newId !== undefined)) {
+    await discard(reader.release());
   }
-  const { changes, broken } = await prove(wanted, quarantine, push, request.shallow);
+  const { changes, broken } = await prove(wanted, quarantine);
   for (const [name, reason] of broken) refused.set(name, reason);
   if (changes.length === 0 || (atomic && broken.size > 0)) return finish('ok', []);
-  return finish('ok', await rules.commit(changes, { atomic, quarantine, pack }));
+  return finish('ok', await rules.commit(changes, { atomic, pack }));
 }
 
 /** What no policy can allow. */
@@ -135,12 +145,7 @@ function refusedByRules(commands: RefCommand[]): Map<string, string> {
 }
 
 /** Undefined for a pack without objects, which a client sends when the repository already has all that its references need. */
-async function takePack(
-  reader: PacketReader,
-  quarantine: Quarantine,
-  signal: AbortSignal,
-  onProgress: ((text: Buffer) => void) | undefined,
-): Promise<IndexedPack | undefined> {
+async function takePack({ store, push, reader, reporter, rules, quarantine }: Push): Promise<ProvenPack | undefined> {
   const header = await reader.peek(12);
   if (header.length < 12) throw new BadPackError('eof before pack header was fully read');
   if (header.toString('latin1', 0, 4) !== 'PACK') throw new BadPackError('protocol error (pack signature mismatch detected)');
@@ -151,25 +156,23 @@ async function takePack(
     await discard(body);
     return undefined;
   }
-  return quarantine.index(body, { signal, onProgress });
+  const key = rules.announce();
+  // It is awaited where it is needed; until then a failure is not unhandled.
+  key.catch(() => {});
+  const keeping = { blobs: store.blobs, key, asItArrives: push.empty };
+  const pack = await quarantine.index(body, { keeping, signal: push.signal, onProgress: reporter.progress });
+  await quarantine.keep(keeping, push.signal);
+  return { ...pack, blobKey: await key, install: () => quarantine.install() };
 }
 
-/** Sorts the changes into those whose objects are all there and those that cannot be, with git's reasons. */
-async function prove(
-  commands: RefCommand[],
-  quarantine: Quarantine,
-  push: PushRequest,
-  shallow: boolean,
-): Promise<{ changes: ProvenChange[]; broken: Map<string, string> }> {
-  const ids = commands.flatMap(({ newId }) => newId ?? []);
-  const [tips, connected] = await Promise.all([quarantine.tips(ids, push.view), quarantine.isConnected(ids, push.view, push.signal)]);
+/** Sorts the changes into those whose objects are there and those that cannot be, with git's reasons. */
+async function prove(commands: RefCommand[], quarantine: Quarantine): Promise<{ changes: ProvenChange[]; broken: Map<string, string> }> {
+  const tips = await quarantine.tips(commands.flatMap(({ newId }) => newId ?? []));
   const changes: ProvenChange[] = [];
   const broken = new Map<string, string>();
   for (const command of commands) {
     const tip = command.newId === undefined ? undefined : tips.get(command.newId);
-    const whole =
-      command.newId === undefined || (tip && (connected || (await quarantine.isConnected([command.newId], push.view, push.signal))));
-    if (!whole) broken.set(command.name, shallow ? 'shallow update not allowed' : 'missing necessary objects');
+    if (command.newId !== undefined && !tip) broken.set(command.name, 'missing necessary objects');
     else if (tip && !fits(command.name, tip)) broken.set(command.name, 'failed to update ref');
     else changes.push({ ...command, peeledId: tip?.peeled?.id });
   }

@@ -10,7 +10,7 @@ import type { ReadById } from '../../git/trees.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { RequestContext } from '../../platform/service.ts';
 import { branchMissing, branchTip, checkBranchName, checkNewBranchName } from './branches.ts';
-import { storePack } from './packs.ts';
+import { announcePack } from './packs.ts';
 import { changeReferences } from './references.ts';
 import type { OpenRepository, Repository } from './repository.ts';
 import { findRepository, openRepository } from './repository.ts';
@@ -81,15 +81,17 @@ async function record(
   change: { name: string; oldId: string | undefined; newId: string },
   writer: PackWriter,
 ): Promise<void> {
-  const { cache } = gitStore(ctx);
-  await using quarantine = await Quarantine.open(cache, repository.id);
-  const pack = await quarantine.index(await writer.toBuffer());
-  const stored = await storePack(ctx, repository, quarantine, pack);
-  const [result] = await changeReferences(ctx, repository, [change], { caller: ctx.principal.arn, pack: stored });
-  if (result?.error !== undefined) {
-    throw change.oldId === undefined ? parentRequired() : outdated(change.oldId);
-  }
-  await quarantine.install();
+  const store = gitStore(ctx);
+  await using quarantine = await Quarantine.open(store, repository.id);
+  const key = announcePack(ctx, repository);
+  key.catch(() => {});
+  const keeping = { blobs: store.blobs, key, asItArrives: true };
+  const indexed = await quarantine.index(await writer.toBuffer(), { keeping });
+  await quarantine.keep(keeping);
+  const pack = { ...indexed, blobKey: await key };
+  const options = { caller: ctx.principal.arn, pack, install: () => quarantine.install() };
+  const [result] = await changeReferences(ctx, repository, [change], options);
+  if (result?.error !== undefined) throw change.oldId === undefined ? parentRequired() : outdated(change.oldId);
 }
 
 /** The commit to build on, when the caller knows it rightly. Undefined in a repository without branches. */

@@ -1,7 +1,6 @@
 /** Packs as rows: announced before their blob is written, live with the push that brought them, deleted when nobody needs them. */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import type { IndexedPack, Quarantine } from '../../git/quarantine.ts';
 import { gitStore } from '../../git/store.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
@@ -9,8 +8,11 @@ import type { Repository } from './repository.ts';
 
 export interface StoredPack {
   blobKey: string;
-  repositoryId: string;
+  /** Git's checksum of it. */
   name: string;
+  /** bytes */
+  size: number;
+  objects: number;
 }
 
 /** After this a pack whose push never came to its end is nobody's. */
@@ -18,49 +20,51 @@ const PENDING_MS = 24 * 3_600_000;
 /** Fetches that began before a pack was retired may still ask for it. */
 const RETIRED_MS = 3_600_000;
 
-/** Writes the blob. The row comes first, so that a blob without a push is known and deleted one day. */
-export async function storePack(
-  platform: Platform,
-  repository: Pick<Repository, 'id'>,
-  quarantine: Quarantine,
-  pack: IndexedPack,
-  signal?: AbortSignal,
-): Promise<StoredPack> {
-  const stored = {
-    blobKey: `git/${repository.id}/${pack.name}-${randomBytes(6).toString('hex')}`,
-    repositoryId: repository.id,
-    name: pack.name,
-  };
-  await platform.transaction(async (tx) => {
-    await tx.sql
+/** The key for a pack that is on its way. The row comes before the blob, so that a blob without a push is known and deleted one day. */
+export async function announcePack(platform: Platform, repository: Pick<Repository, 'id'>): Promise<string> {
+  const blobKey = `git/${repository.id}/${randomUUID()}`;
+  await platform.transaction((tx) =>
+    tx.sql
       .insertInto('codecommit.packs')
       .values({
-        blob_key: stored.blobKey,
+        blob_key: blobKey,
         repository_id: repository.id,
-        name: pack.name,
-        size: pack.size,
-        objects: pack.objects,
+        name: '',
+        size: 0,
+        objects: 0,
         state: 'pending',
         state_since: platform.now(),
       })
-      .execute();
-  });
-  await quarantine.store(gitStore(platform).blobs, stored.blobKey, signal);
-  return stored;
+      .execute(),
+  );
+  return blobKey;
 }
 
 /** Part of the push's transaction. A pack that the repository has already is retired at once: one of each is enough. */
-export async function makeLive(tx: Transaction, pack: StoredPack, now: Date): Promise<void> {
-  const twin = await tx.sql
-    .selectFrom('codecommit.packs')
-    .select('blob_key')
-    .where('repository_id', '=', pack.repositoryId)
-    .where('name', '=', pack.name)
-    .where('state', '=', 'live')
-    .executeTakeFirst();
+export async function makeLive(tx: Transaction, repositoryId: string, pack: StoredPack, now: Date): Promise<void> {
   const result = await tx.sql
     .updateTable('codecommit.packs')
-    .set({ state: twin ? 'retired' : 'live', state_since: now })
+    .set((eb) => ({
+      name: pack.name,
+      size: pack.size,
+      objects: pack.objects,
+      state: eb
+        .case()
+        .when(
+          eb.exists(
+            eb
+              .selectFrom('codecommit.packs as twin')
+              .select('twin.blob_key')
+              .where('twin.repository_id', '=', repositoryId)
+              .where('twin.name', '=', pack.name)
+              .where('twin.state', '=', 'live'),
+          ),
+        )
+        .then('retired' as const)
+        .else('live' as const)
+        .end(),
+      state_since: now,
+    }))
     .where('blob_key', '=', pack.blobKey)
     .where('state', '=', 'pending')
     .executeTakeFirst();

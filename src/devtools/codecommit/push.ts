@@ -1,7 +1,7 @@
 /** What a push by git may do, and how it becomes a change of the repository: the rules that the git doors hand to the git store. */
 import type { PushRules } from '../../git/receive.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { storePack } from './packs.ts';
+import { announcePack } from './packs.ts';
 import { changeReferences } from './references.ts';
 import type { Repository } from './repository.ts';
 
@@ -12,7 +12,7 @@ export interface Pusher {
   mayPush(reference: string): Promise<boolean>;
 }
 
-export function pushRules(platform: Platform, repository: Repository, pusher: Pusher, signal: AbortSignal): PushRules {
+export function pushRules(platform: Platform, repository: Repository, pusher: Pusher): PushRules {
   return {
     async authorize(names) {
       const denied = new Map<string, string>();
@@ -21,12 +21,8 @@ export function pushRules(platform: Platform, repository: Repository, pusher: Pu
       }
       return denied;
     },
-    async commit(changes, { atomic, quarantine, pack }) {
-      const stored = pack && (await storePack(platform, repository, quarantine, pack, signal));
-      const results = await changeReferences(platform, repository, changes, { caller: pusher.arn, atomic, pack: stored });
-      // The push is done; the cache only gets for nothing what it would otherwise fetch.
-      if (stored && results.some(({ error }) => error === undefined)) await quarantine.install();
-      return results;
-    },
+    announce: () => announcePack(platform, repository),
+    commit: (changes, { atomic, pack }) =>
+      changeReferences(platform, repository, changes, { caller: pusher.arn, atomic, pack, install: pack?.install }),
   };
 }

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { PushResult } from '../../git/receive-report.ts';
 import { describeRef, parentNames } from '../../git/ref-names.ts';
+import { gitStore } from '../../git/store.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { StoredPack } from './packs.ts';
 import { makeLive } from './packs.ts';
@@ -26,6 +27,8 @@ export interface ChangeOptions {
   atomic?: boolean;
   /** Where the objects come from. It becomes part of the repository when at least one reference changes. */
   pack?: StoredPack;
+  /** Gives the pack to this process's cache, after the transaction. */
+  install?: () => Promise<void>;
 }
 
 /**
@@ -38,7 +41,12 @@ export async function changeReferences(
   changes: ReferenceChange[],
   options: ChangeOptions,
 ): Promise<PushResult[]> {
-  return platform.transaction((tx) => changeInTransaction(platform, tx, repository, changes, options));
+  const { results, generation } = await platform.transaction((tx) => changeInTransaction(platform, tx, repository, changes, options));
+  if (generation === undefined) return results;
+  // The change is made; the cache only gets for nothing what it would otherwise fetch.
+  await options.install?.();
+  gitStore(platform).cache.advance(repository.id, generation);
+  return results;
 }
 
 async function changeInTransaction(
@@ -47,7 +55,7 @@ async function changeInTransaction(
   { id, name }: Pick<Repository, 'id' | 'name'>,
   changes: ReferenceChange[],
   options: ChangeOptions,
-): Promise<PushResult[]> {
+): Promise<{ results: PushResult[]; generation?: number }> {
   // Changes of one repository come one after another from here on.
   const repository = await tx.sql.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   if (!repository) throw repositoryMissing(name);
@@ -55,23 +63,24 @@ async function changeInTransaction(
   const neighbours = neighboursOf(current, changes);
   const results = changes.map((change) => ({ name: change.name, error: objection(change, repository, current, neighbours) }));
   const failed = results.some(({ error }) => error !== undefined);
-  if (options.atomic && failed) return results.map(({ name, error }) => ({ name, error: error ?? 'atomic push failure' }));
+  if (options.atomic && failed) return { results: results.map(({ name, error }) => ({ name, error: error ?? 'atomic push failure' })) };
   const made = changes.filter((_, index) => results[index]!.error === undefined);
-  if (made.length === 0) return results;
+  if (made.length === 0) return { results };
 
+  const generation = repository.generation + 1;
   await write(tx, id, made);
-  if (options.pack) await makeLive(tx, options.pack, platform.now());
+  if (options.pack) await makeLive(tx, id, options.pack, platform.now());
   await tx.sql
     .updateTable('codecommit.repositories')
     .set({
-      generation: repository.generation + 1,
+      generation,
       default_branch: repository.default_branch ?? firstBranch(made),
       updated_at: platform.now(),
     })
     .where('id', '=', id)
     .execute();
   await tx.emit(...made.map((change) => stateChange(platform, repository, change, options.caller)));
-  return results;
+  return { results, generation };
 }
 
 /** The references that the changes touch or could collide with, as they are. */

@@ -80,23 +80,27 @@ export function repositoryMissing(name: string): AwsError {
 
 /** The git side of a repository for one request: reads by id from the cache, which has at least what the row's generation has. */
 export interface OpenRepository {
-  view: View;
   read(id: string): Promise<ReadObject | undefined>;
   info(id: string): Promise<ObjectInfo | undefined>;
 }
 
-export async function openRepository(
-  platform: Platform,
-  repository: Pick<Repository, 'id' | 'generation' | 'name'>,
-): Promise<OpenRepository> {
+type Known = Pick<Repository, 'id' | 'generation' | 'name'>;
+
+export async function openRepository(platform: Platform, repository: Known): Promise<OpenRepository> {
   const { cache, readers } = gitStore(platform);
-  const view = await cache.open(repository.id, String(repository.generation), () => loadState(platform, repository.id));
-  if (!view) throw repositoryMissing(repository.name);
+  const ready = await cache.ready(repository.id, repository.generation, () => loadState(platform, repository.id));
+  if (!ready) throw repositoryMissing(repository.name);
   return {
-    view,
     read: (id) => readers.read(repository.id, id),
     info: (id) => readers.info(repository.id, id),
   };
+}
+
+/** The repository as git's own programs can serve it. */
+export async function openView(platform: Platform, repository: Known): Promise<View> {
+  const view = await gitStore(platform).cache.open(repository.id, repository.generation, () => loadState(platform, repository.id));
+  if (!view) throw repositoryMissing(repository.name);
+  return view;
 }
 
 /** Everything of a generation in one statement, so that no change can come between its parts. */
@@ -126,7 +130,7 @@ async function loadState(platform: Pick<Platform, 'read'>, id: string): Promise<
     .executeTakeFirst();
   if (!row) return undefined;
   return {
-    generation: String(row.generation),
+    generation: row.generation,
     head: branchRef(row.default_branch ?? 'main'),
     refs: (row.refs ?? []).map(([name, objectId, peeledId]) => ({ name, objectId, peeledId })),
     packs: (row.packs ?? []).map(([name, blobKey]) => ({ name, blobKey })),

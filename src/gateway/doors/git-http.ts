@@ -9,7 +9,7 @@ import { createGunzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { pushRules } from '../../devtools/codecommit/push.ts';
 import type { Repository } from '../../devtools/codecommit/repository.ts';
-import { lookUpReferences, openRepository, repositoryArn } from '../../devtools/codecommit/repository.ts';
+import { lookUpReferences, openRepository, openView, repositoryArn } from '../../devtools/codecommit/repository.ts';
 import { receivePush } from '../../git/receive.ts';
 import { advertisement } from '../../git/receive-request.ts';
 import { gitStore } from '../../git/store.ts';
@@ -86,8 +86,7 @@ async function answer(
 async function advertise({ gateway, reply, repository, version }: GitCall, service: GitService): Promise<void> {
   let body: Buffer;
   if (service === 'git-upload-pack') {
-    const { view } = await openRepository(gateway.platform, repository);
-    body = await uploadAdvertisement(view, version);
+    body = await uploadAdvertisement(await openView(gateway.platform, repository), version);
   } else {
     body = Buffer.concat([...advertisement(await lookUpReferences(gateway.platform, repository.id), version === 1)]);
   }
@@ -97,14 +96,14 @@ async function advertise({ gateway, reply, repository, version }: GitCall, servi
 }
 
 async function serveFetch({ gateway, request, reply, repository, version, gone }: GitCall): Promise<void> {
-  const { view } = await openRepository(gateway.platform, repository);
+  const view = await openView(gateway.platform, repository);
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-upload-pack-result' });
   await uploadPack(view, version, bodyOf(request), reply.raw, gone);
 }
 
 async function servePush({ gateway, request, reply, caller, repository, gone }: GitCall): Promise<void> {
   const { platform } = gateway;
-  const { view } = await openRepository(platform, repository);
+  await openRepository(platform, repository);
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-receive-pack-result' });
   const resource = repositoryArn(caller.context, repository.name);
   const pusher = {
@@ -117,8 +116,9 @@ async function servePush({ gateway, request, reply, caller, repository, gone }: 
         conditions: { 'codecommit:References': reference },
       }),
   };
-  const push = { repository: repository.id, view, input: bodyOf(request), output: reply.raw, signal: gone };
-  await receivePush(gitStore(platform).cache, push, pushRules(platform, repository, pusher, gone));
+  const empty = repository.default_branch === null;
+  const push = { repository: repository.id, empty, input: bodyOf(request), output: reply.raw, signal: gone };
+  await receivePush(gitStore(platform), push, pushRules(platform, repository, pusher));
 }
 
 /** git compresses large fetch requests. */
