@@ -27,11 +27,18 @@ export function objectArn(bucket: string, key: string): string {
   return `arn:aws:s3:::${bucket}/${key}`;
 }
 
+/** Each request reads its bucket once: what was authorized is what the handler sees. */
+const known = new WeakMap<RequestContext, Map<string, Bucket>>();
+
 /** The bucket of a request: NoSuchBucket when there is none, AccessDenied when its owner is not the expected one. */
 export async function findBucket(ctx: RequestContext, input: BucketInput): Promise<Bucket> {
-  const bucket = await ctx.read.selectFrom('s3.buckets').selectAll().where('name', '=', input.Bucket).executeTakeFirst();
+  const ofRequest = known.get(ctx) ?? new Map<string, Bucket>();
+  const bucket =
+    ofRequest.get(input.Bucket) ??
+    (await ctx.read.selectFrom('s3.buckets').selectAll().where('name', '=', input.Bucket).executeTakeFirst());
   if (!bucket) throw s3Error('NoSuchBucket', undefined, { BucketName: input.Bucket });
   if (input.ExpectedBucketOwner !== undefined && input.ExpectedBucketOwner !== bucket.account) throw s3Error('AccessDenied');
+  known.set(ctx, ofRequest.set(bucket.name, bucket));
   return bucket;
 }
 

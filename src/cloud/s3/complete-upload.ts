@@ -12,7 +12,7 @@ import { objectCreated } from './notifications.ts';
 import { checkWriteConditions } from './preconditions.ts';
 import type { Checksum, Completed, PartsTable } from './tables.ts';
 import { findUpload, type Upload } from './uploads.ts';
-import { addVersion, holdBucket, latestVersion, lockKey, shownVersionId } from './versions.ts';
+import { addVersion, holdBucket, lockKey, shownVersionId } from './versions.ts';
 
 /** Of all parts but the last: 5 MiB. */
 const MIN_PART_BYTES = 5 * 2 ** 20;
@@ -75,7 +75,7 @@ async function complete(
   const checksum = checksumOfParts(upload.checksum_algorithm, upload.checksum_type, parts);
   compareChecksum(input, upload, checksum);
   await lockKey(tx, bucket.name, upload.key);
-  checkWriteConditions(input, await latestVersion(tx.sql, bucket.name, upload.key));
+  await checkWriteConditions(tx, bucket, input);
 
   const content = await joinParts(
     tx,

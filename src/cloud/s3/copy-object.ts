@@ -10,16 +10,7 @@ import { checkCopyConditions, checkWriteConditions } from './preconditions.ts';
 import { MAX_BODY_BYTES, SSE_KMS_PARTIAL } from './put-object.ts';
 import type { Checksum, Tags } from './tables.ts';
 import { tagsOfHeader } from './tags.ts';
-import {
-  addVersion,
-  findObject,
-  holdBucket,
-  latestVersion,
-  lockKey,
-  type NewObject,
-  type ObjectVersion,
-  shownVersionId,
-} from './versions.ts';
+import { addVersion, findObject, holdBucket, lockKey, type NewObject, type ObjectVersion, shownVersionId } from './versions.ts';
 
 export interface CopySource {
   Bucket: string;
@@ -121,7 +112,7 @@ async function copy(ctx: RequestContext, input: Input<'s3', 'CopyObject'>, sourc
     ctx.transaction(async (tx) => {
       const held = await holdBucket(tx, bucket.name);
       await lockKey(tx, held.name, input.Key);
-      checkWriteConditions(input, await latestVersion(tx.sql, held.name, input.Key));
+      await checkWriteConditions(tx, held, input);
       const made = await content(tx);
       if (made === undefined) return undefined;
       const now = ctx.now();

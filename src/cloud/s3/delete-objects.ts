@@ -5,16 +5,7 @@ import { checkKey, findBucket, objectCheck, onObject } from './access.ts';
 import { s3Error } from './errors.ts';
 import { objectDeleted } from './notifications.ts';
 import { checkWriteConditions } from './preconditions.ts';
-import {
-  checkVersionId,
-  type Deleted,
-  deleteLatest,
-  holdBucket,
-  latestVersion,
-  lockKey,
-  removeVersion,
-  shownVersionId,
-} from './versions.ts';
+import { checkVersionId, type Deleted, deleteLatest, holdBucket, lockKey, removeVersion, shownVersionId } from './versions.ts';
 
 const MAX_OBJECTS = 1000;
 /** Keys deleted at the same time. */
@@ -80,7 +71,7 @@ async function deleteOne(
   return ctx.transaction(async (tx) => {
     const bucket = await holdBucket(tx, bucketName);
     await lockKey(tx, bucket.name, key);
-    if (IfMatch !== undefined) checkWriteConditions({ Key: key, IfMatch }, await latestVersion(tx.sql, bucket.name, key));
+    await checkWriteConditions(tx, bucket, { Key: key, IfMatch });
     const deleted: Deleted =
       asked === undefined
         ? await deleteLatest(tx, bucket, key, ctx.now())

@@ -1,6 +1,8 @@
 /** `If-*`: RFC 9110 §13 for reads, S3's own rules for writes and copies. */
+import type { Transaction } from '../../platform/platform.ts';
+import type { Bucket } from './access.ts';
 import { s3Error } from './errors.ts';
-import type { ObjectVersion, Version } from './versions.ts';
+import { latestVersion, type ObjectVersion } from './versions.ts';
 
 export interface ReadConditions {
   IfMatch?: string | undefined;
@@ -51,19 +53,22 @@ function failedCondition(conditions: ReadConditions, object: ObjectVersion): str
   return undefined;
 }
 
-/** `latest` is read while the key is locked, so of two conditional writers one loses. */
-export function checkWriteConditions(
+/** The key is locked, so of two conditional writers one loses. */
+export async function checkWriteConditions(
+  tx: Transaction,
+  bucket: Bucket,
   input: { Key: string; IfMatch?: string | undefined; IfNoneMatch?: string | undefined },
-  latest: Version | undefined,
-): void {
-  const { IfMatch, IfNoneMatch } = input;
+): Promise<void> {
+  const { Key, IfMatch, IfNoneMatch } = input;
+  if (IfMatch === undefined && IfNoneMatch === undefined) return;
+  const latest = await latestVersion(tx.sql, bucket.name, Key);
   const etag = latest && !latest.is_delete_marker ? latest.etag! : undefined;
   if (IfNoneMatch !== undefined) {
     if (IfNoneMatch !== '*') throw s3Error('NotImplemented', undefined, { Header: 'If-None-Match' });
     if (etag !== undefined) throw s3Error('PreconditionFailed', undefined, { Condition: 'If-None-Match' });
   }
   if (IfMatch !== undefined) {
-    if (etag === undefined) throw s3Error('NoSuchKey', undefined, { Key: input.Key });
+    if (etag === undefined) throw s3Error('NoSuchKey', undefined, { Key });
     if (!listsEtag(IfMatch, etag)) throw s3Error('PreconditionFailed', undefined, { Condition: 'If-Match' });
   }
 }

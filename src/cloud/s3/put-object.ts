@@ -9,7 +9,7 @@ import { objectCreated } from './notifications.ts';
 import { checkWriteConditions } from './preconditions.ts';
 import type { Checksum } from './tables.ts';
 import { tagsOfHeader } from './tags.ts';
-import { addVersion, holdBucket, latestVersion, lockKey, shownVersionId } from './versions.ts';
+import { addVersion, holdBucket, lockKey, shownVersionId } from './versions.ts';
 
 /** Of a single PUT, a part and a copy: 5 GiB. */
 export const MAX_BODY_BYTES = 5 * 2 ** 30;
@@ -56,7 +56,7 @@ export const putObject = operation('s3', 'PutObject', {
       ctx.transaction(async (tx) => {
         const bucket = await holdBucket(tx, input.Bucket);
         await lockKey(tx, bucket.name, key);
-        checkWriteConditions(input, await latestVersion(tx.sql, bucket.name, key));
+        await checkWriteConditions(tx, bucket, input);
         const content = await addContent(tx, stored);
         const { size, md5: etag } = stored;
         const versionId = await addVersion(tx, bucket, key, ctx.now(), { content, size, etag, checksum, attributes, tags });
