@@ -1,0 +1,1 @@
+echo without a first line
