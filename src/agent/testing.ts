@@ -1,6 +1,6 @@
 /** What the agent's tests share: a certificate authority, and a server that speaks the command protocol and holds bundles. */
 import 'reflect-metadata';
-import { createHash, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -74,6 +74,21 @@ export async function createSigner({ purposes, days = 1 }: { purposes?: string[]
       return `-----BEGIN PKCS7-----\n${base64.replace(/.{64}/g, '$&\n')}\n-----END PKCS7-----\n`;
     },
   };
+}
+
+/** A self-signed certificate for a TLS server at an IP address, in PEM. */
+export async function createTlsIdentity(address: string): Promise<{ key: string; certificate: string }> {
+  const keys = await webcrypto.subtle.generateKey(RSA, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=Test server',
+    notBefore: new Date(Date.now() - DAY_MS),
+    notAfter: new Date(Date.now() + DAY_MS),
+    keys,
+    signingAlgorithm: RSA,
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: address }])],
+  });
+  const key = KeyObject.from(keys.privateKey as never).export({ type: 'pkcs8', format: 'pem' });
+  return { key: String(key), certificate: certificate.toString('pem') };
 }
 
 /** What the agent reported of one command. */
