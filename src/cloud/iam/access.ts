@@ -77,6 +77,10 @@ export function createAccess(platform: Platform): Access {
 
     async authorize(ctx, check) {
       const { principal } = ctx;
+      // As on AWS: a session that a user got for himself, without a second factor, has no business with IAM.
+      if (principal.type === 'User' && principal.session && check.action.startsWith('iam:')) {
+        throw new AwsError('InvalidClientTokenId', 'The security token included in the request is invalid', { status: 403 });
+      }
       const identity =
         principal.type === 'User' || principal.type === 'AssumedRole'
           ? await identityOf(principal.account, entityId(principal))
