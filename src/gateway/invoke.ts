@@ -65,7 +65,11 @@ export function createClients(gateway: Gateway): AwsClients {
     const account = who.role.split(':')[4] ?? '';
     const key = [who.role, who.service, who.sessionName].join('|');
     const kept = sessions.get(key);
-    if (kept && who.durationSeconds === undefined && kept.credentials.expiration.getTime() - Date.now() > RENEW_MS) return kept;
+    if (kept && who.durationSeconds === undefined && kept.credentials.expiration.getTime() - Date.now() > RENEW_MS) {
+      // A role that was deleted and made anew is another role: its old sessions are worth nothing.
+      const known = await gateway.access.credentials(kept.credentials.accessKeyId, kept.credentials.sessionToken);
+      if (typeof known !== 'string') return { principal: known.principal, credentials: kept.credentials };
+    }
     const sts = clientsOf(`${who.service}.amazonaws.com`, servicePrincipal(who.service, account), who.region).sts;
     const { Credentials: given } = await sts.assumeRole({
       RoleArn: who.role,
