@@ -111,6 +111,8 @@ export function packSelected(
   options: { keepLinks: boolean; signal?: AbortSignal },
 ): Readable {
   const output = new PassThrough();
+  // Its reader learns of an error; when there is none any more, it must not end the process.
+  output.on('error', () => {});
   let stderr = '';
   const follow = options.keepLinks ? '' : '-h';
   machine

@@ -1,11 +1,18 @@
 /** Small files in and out of a machine as tar streams. */
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { extract, pack } from 'tar-stream';
+import { extract, type Pack, pack } from 'tar-stream';
+
+/** A tar to be filled. Whoever reads it learns of an error; when nobody reads (any more) it must not end the process. */
+export function tarPack(): Pack {
+  const tar = pack();
+  tar.on('error', () => {});
+  return tar;
+}
 
 /** Files by relative name; directories are made open to every user of the machine, since commands may run as several. */
 export function packFiles(files: Record<string, string | Buffer>, directories: string[] = []): Readable {
-  const tar = pack();
+  const tar = tarPack();
   for (const name of directories) tar.entry({ name, type: 'directory', mode: 0o777 });
   for (const [name, content] of Object.entries(files)) tar.entry({ name, mode: 0o755 }, content);
   tar.finalize();

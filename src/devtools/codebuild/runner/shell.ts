@@ -101,6 +101,7 @@ class Session {
     const mark = randomBytes(12).toString('hex');
     const scanner = new MarkerScanner(mark);
     this.#user = user ?? '';
+    this.#stdin.on('error', () => {});
     this.#shell = options.shell;
     this.#done = options.machine
       .exec({

@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { pack } from 'tar-stream';
 import { AwsError } from '../../../platform/errors.ts';
+import { tarPack } from '../runner/files.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import { parseS3Location } from '../storage/s3-location.ts';
 import type { OneSource, SourceContext } from './fetch.ts';
@@ -54,7 +54,7 @@ async function fetchFolder(
   bucket: string,
   prefix: string,
 ): Promise<undefined> {
-  const tar = pack();
+  const tar = tarPack();
   const putting = machine.put(one.target, tar as unknown as Readable);
   putting.catch((error) => tar.destroy(error));
   let found = false;

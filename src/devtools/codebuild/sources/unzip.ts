@@ -2,9 +2,9 @@
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { pack } from 'tar-stream';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import type { Machine } from '../../../ports/machines/port.ts';
+import { tarPack } from '../runner/files.ts';
 
 export class UnsafeArchive extends Error {
   override readonly name = 'UnsafeArchive';
@@ -19,7 +19,7 @@ const MAX_LINK = 4096;
 /** Throws UnsafeArchive for a file that is no zip, is damaged, or would write outside of `target`. */
 export async function putZip(machine: Machine, file: string, target: string): Promise<void> {
   const zip = await open(file);
-  const tar = pack();
+  const tar = tarPack();
   const putting = machine.put(target, tar as unknown as Readable);
   putting.catch((error) => tar.destroy(error));
   try {
@@ -48,7 +48,7 @@ async function open(file: string): Promise<ZipFile> {
   }
 }
 
-async function addEntry(zip: ZipFile, entry: Entry, tar: ReturnType<typeof pack>): Promise<void> {
+async function addEntry(zip: ZipFile, entry: Entry, tar: ReturnType<typeof tarPack>): Promise<void> {
   const name = safeName(entry.fileName);
   const unixMode = entry.externalFileAttributes >>> 16;
   const mtime = entry.getLastModDate();

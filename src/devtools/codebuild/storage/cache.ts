@@ -8,17 +8,18 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import { extract, type Header, pack } from 'tar-stream';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import { packSelected, type Selection } from '../runner/collect.ts';
+import { tarPack } from '../runner/files.ts';
+import { runScript } from '../runner/machine-tools.ts';
 import type { CacheKeys } from '../runner/world.ts';
 import { drain, forEachEntry } from '../runner/zip.ts';
 import type { SourceContext } from '../sources/fetch.ts';
 import { asStream } from '../sources/s3.ts';
 import { joinKey, parseS3Location } from './s3-location.ts';
 
-type Root = 'source' | 'machine' | 'absolute';
+type Root = 'source' | 'home' | 'absolute';
 type Manifest = { root: Root; path: string }[];
 
 const MANIFEST = 'manifest.json';
@@ -115,8 +116,9 @@ export class S3Cache {
 }
 
 async function archive(machine: Machine, selections: Selection[], source: string, file: string, signal: AbortSignal): Promise<void> {
-  const tar = pack();
-  const manifest = selections.map((selection) => placeOf(selection.baseDirectory, source, machine.workdir));
+  const tar = tarPack();
+  const home = await homeOf(machine);
+  const manifest = selections.map((selection) => placeOf(selection.baseDirectory, source, home));
   const fill = async (): Promise<void> => {
     tar.entry({ name: MANIFEST }, JSON.stringify(manifest));
     for (const [index, selection] of selections.entries()) {
@@ -137,10 +139,10 @@ async function archive(machine: Machine, selections: Selection[], source: string
   await filling;
 }
 
-function placeOf(base: string, source: string, workdir: string): Manifest[number] {
+function placeOf(base: string, source: string, home: string): Manifest[number] {
   for (const [root, directory] of [
     ['source', source],
-    ['machine', workdir],
+    ['home', home],
   ] as const) {
     if (base === directory) return { root, path: '' };
     if (base.startsWith(`${directory}/`)) return { root, path: base.slice(directory.length + 1) };
@@ -148,52 +150,32 @@ function placeOf(base: string, source: string, workdir: string): Manifest[number
   return { root: 'absolute', path: base };
 }
 
+async function homeOf(machine: Machine): Promise<string> {
+  return (await runScript(machine, 'printf %s "$HOME"', [])).stdout.toString();
+}
+
+/** `$1` the unpacked archive; then for each tree its number and where it belongs. Copied by the machine itself, wherever it may write. */
+const PUT_BACK = `stage=$1
+shift
+while [ $# -gt 0 ]; do
+  if [ -d "$stage/$1" ]; then mkdir -p "$2" && cp -a "$stage/$1/." "$2/" || exit; fi
+  shift 2
+done
+rm -rf "$stage"`;
+
 async function unpack(machine: Machine, file: string, source: string): Promise<void> {
-  const reader = extract();
-  let manifest: Manifest = [];
-  let open: { index: number; tar: ReturnType<typeof pack>; done: Promise<void> } | undefined;
-  const finish = async (): Promise<void> => {
-    open?.tar.finalize();
-    await open?.done;
-    open = undefined;
-  };
-  const visit = async (header: Header, stream: Readable): Promise<void> => {
-    if (header.name === MANIFEST) {
-      manifest = JSON.parse(await text(stream)) as Manifest;
-      return;
-    }
-    const cut = header.name.indexOf('/');
-    const index = Number(header.name.slice(0, cut));
-    const place = manifest[index];
-    if (!place) return drain(stream);
-    if (open?.index !== index) {
-      await finish();
-      const tar = pack();
-      const done = machine.put(target(place, source, machine.workdir), tar as unknown as Readable);
-      done.catch((error) => tar.destroy(error));
-      open = { index, tar, done };
-    }
-    const named = { ...header, name: header.name.slice(cut + 1) };
-    if (header.type === 'file') await pipeline(stream, open.tar.entry(named) as unknown as NodeJS.WritableStream);
-    else {
-      open.tar.entry(named);
-      await drain(stream);
-    }
-  };
-  reader.on('entry', (header, stream, next) => {
-    visit(header, stream as unknown as Readable).then(() => next(), next);
-  });
-  await pipeline(createReadStream(file), createGunzip(), reader);
-  await finish();
+  const stage = `${machine.workdir}/codebuild/output/cache`;
+  const archive = createGunzip();
+  await Promise.all([pipeline(createReadStream(file), archive), machine.put(stage, archive)]);
+  const { stdout } = await runScript(machine, 'cat "$1"', [`${stage}/${MANIFEST}`]);
+  const manifest = JSON.parse(stdout.toString()) as Manifest;
+  const home = await homeOf(machine);
+  const places = manifest.flatMap((place, index) => [String(index), target(place, source, home)]);
+  const output = await runScript(machine, PUT_BACK, [stage, ...places]);
+  if (output.exitCode !== 0) throw new Error(output.stderr || `copying ended with ${output.exitCode}`);
 }
 
-function target(place: Manifest[number], source: string, workdir: string): string {
+function target(place: Manifest[number], source: string, home: string): string {
   if (place.root === 'absolute') return place.path;
-  return path.posix.join(place.root === 'source' ? source : workdir, place.path);
-}
-
-async function text(stream: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
+  return path.posix.join(place.root === 'source' ? source : home, place.path);
 }
