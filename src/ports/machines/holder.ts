@@ -76,6 +76,11 @@ function enterUserNamespace(tools: SandboxTools, command: string[]): string[] {
   ];
 }
 
+/** An ordinary user's process 1 has all capabilities over its own user namespace, unless bubblewrap has taken them away already. */
+function dropAll(tools: SandboxTools, command: string[]): string[] {
+  return tools.builder === 'bubblewrap' ? command : [tools.setpriv, '--inh-caps=-all', '--bounding-set=-all', '--', ...command];
+}
+
 /**
  * Builds a machine's namespaces and leaves a process in them.
  *
@@ -99,7 +104,7 @@ export async function startHolder(
     network: site.spec.network,
     hostname: site.id.slice(0, 63),
     mapInside: asRoot,
-    hold: asRoot ? enterUserNamespace(tools, hold) : hold,
+    hold: asRoot ? enterUserNamespace(tools, hold) : dropAll(tools, hold),
   };
   const command = tools.builder === 'bubblewrap' ? bubblewrapCommand(tools.bwrap!, plan) : unshareCommand(tools.unshare, plan);
   const child = launch(site, command);
@@ -122,8 +127,10 @@ export async function startHolder(
 export async function endHolders(holders: ProcessIdentity[]): Promise<void> {
   const alive = () => holders.filter(isAlive);
   const [first] = holders;
-  if (first && isAlive(first)) signalProcess(first.pid, 'SIGKILL');
-  if (await until(() => alive().length === 0, 2000)) return;
+  if (first && isAlive(first)) {
+    signalProcess(first.pid, 'SIGKILL');
+    if (await until(() => alive().length === 0, 2000)) return;
+  }
   for (const holder of alive()) signalProcess(holder.pid, 'SIGKILL');
   if (!(await until(() => alive().length === 0, 60_000))) throw new Error(`process ${alive()[0]?.pid} is still there a minute after KILL`);
 }
