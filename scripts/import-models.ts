@@ -5,7 +5,7 @@
  * The developer tools keep their whole model. A neighbour keeps the operations below, and only the names of the others, so that those can
  * answer 501 instead of "unknown operation".
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
@@ -89,8 +89,19 @@ function importModel(dataDir: string, service: string): void {
     otherOperations: Object.keys(model.operations).filter((name) => !(name in operations)),
     shapes: reachable(model, roots),
   };
+  const patch = path.join('models', `${service}.patch.json`);
+  if (existsSync(patch)) mergePatch(slim, JSON.parse(readFileSync(patch, 'utf8')));
   writeFileSync(path.join('models', `${service}.json`), `${JSON.stringify(slim, null, 1)}\n`);
   console.log(`${service}: ${names.length} operations, ${slim.otherOperations.length} names only`);
+}
+
+/** Corrections and additions of our own, as a JSON merge patch (RFC 7396). */
+function mergePatch(target: Record<string, any>, patch: Record<string, any>): void {
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete target[key];
+    else if (typeof value === 'object' && !Array.isArray(value) && typeof target[key] === 'object') mergePatch(target[key], value);
+    else target[key] = value;
+  }
 }
 
 const dataDir = process.argv[2];

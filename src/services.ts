@@ -7,6 +7,7 @@ import { sts } from './cloud/sts/service.ts';
 import { codebuild } from './devtools/codebuild/service.ts';
 import { codecommit } from './devtools/codecommit/service.ts';
 import { codedeploy, codedeployCommands, codedeployCommandsSecure } from './devtools/codedeploy/service.ts';
+import { codepipeline } from './devtools/codepipeline/service.ts';
 import type { Service } from './platform/service.ts';
 
 export const services: Service[] = [
@@ -14,6 +15,7 @@ export const services: Service[] = [
   sts,
   codebuild,
   codecommit,
+  codepipeline,
   codedeploy,
   codedeployCommands,
   codedeployCommandsSecure,

@@ -101,7 +101,8 @@ export function requireOperation(exchange: Exchange): void {
   const { entry, operationName } = exchange;
   const { model, name, service } = entry!;
   const registered = operationName === undefined ? undefined : service?.operations[operationName];
-  if (registered) {
+  const internal = operationName !== undefined && model.operations[operationName]?.internal;
+  if (registered && !(internal && exchange.context === undefined)) {
     exchange.operation = registered;
     return;
   }

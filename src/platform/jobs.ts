@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { type Runner, run, runMigrations, Logger as WorkerLogger } from 'graphile-worker';
 import type pg from 'pg';
-import { RECONCILE } from './database/transaction.ts';
+import { DELIVER_EVENT, RECONCILE } from './database/transaction.ts';
 import type { Logger } from './log.ts';
 import type { Platform } from './platform.ts';
 import type { ProcessRegistry } from './processes.ts';
@@ -31,6 +31,14 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
     const reconciler = reconcilers[kind];
     if (!reconciler) throw new Error(`No reconciler answers to ${kind}.`);
     await reconciler.run(platform, id, signal);
+  };
+  const deliver = handlers[DELIVER_EVENT];
+  handlers[DELIVER_EVENT] = async (_platform, event: { source: string; detailType: string; bus?: string }, job) => {
+    // Only what services emit themselves: users' events name their bus.
+    const subscribed =
+      event.bus !== undefined ? [] : services.flatMap((service) => service.subscriptions[`${event.source}/${event.detailType}`] ?? []);
+    for (const handler of subscribed) await handler(platform, event, job);
+    await deliver?.(platform, event, job);
   };
   const taskList = Object.fromEntries(
     Object.entries(handlers).map(([name, handler]) => [

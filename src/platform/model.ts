@@ -46,6 +46,8 @@ export interface OperationModel {
   input?: ShapeRef;
   output?: ShapeRef & { resultWrapper?: string };
   errors?: ShapeRef[];
+  /** Not in AWS's public model: services call it inside the process; over the wire it does not exist. */
+  internal?: boolean;
   httpChecksum?: { requestAlgorithmMember?: string; requestChecksumRequired?: boolean; requestValidationModeMember?: string };
 }
 

@@ -107,6 +107,8 @@ export interface Service {
   readonly operations: Record<string, Operation>;
   readonly jobs: Record<string, JobHandler>;
   readonly reconcilers: Record<string, Reconciler>;
+  /** By `source/detail type`: called at least once with each such event after it was committed, before the user's rules. Must be idempotent. */
+  readonly subscriptions: Record<string, JobHandler>;
   /** Folder of `NNN-name.sql` files, run in order, once each; they make the PostgreSQL schema named after the service (`-` becomes `_`). */
   readonly schema: URL | undefined;
   /** How this service words a broken model constraint, where it differs from the common form. */
@@ -129,6 +131,7 @@ export function defineService(
     operations: Record<string, Operation>;
     jobs?: Record<string, JobHandler>;
     reconcilers?: Record<string, Reconciler>;
+    subscriptions?: Record<string, JobHandler>;
     schema?: URL;
     validationErrors?: ValidationStyle;
     start?: (platform: Platform, signal: AbortSignal) => Promise<void>;
@@ -144,6 +147,7 @@ export function defineService(
     operations,
     jobs: parts.jobs ?? {},
     reconcilers: parts.reconcilers ?? {},
+    subscriptions: parts.subscriptions ?? {},
     schema: parts.schema,
     validationErrors: parts.validationErrors ?? 'ValidationException',
     start: parts.start,

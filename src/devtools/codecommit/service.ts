@@ -12,6 +12,7 @@ import { deletePacks } from './packs.ts';
 import * as repositories from './repositories.ts';
 import { sweepCache } from './repositories.ts';
 import { listTagsForResource, tagResource, untagResource } from './tags.ts';
+import { uploadArchive } from './upload-archive.ts';
 
 export const codecommit = defineService('codecommit', {
   operations: {
@@ -39,6 +40,7 @@ export const codecommit = defineService('codecommit', {
     tagResource,
     untagResource,
     listTagsForResource,
+    uploadArchive,
   },
   reconcilers: { 'codecommit.packs': deletePacks },
   schema: new URL('./schema/', import.meta.url),

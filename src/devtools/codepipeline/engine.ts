@@ -1,0 +1,263 @@
+/**
+ * Moves the executions of one pipeline on: who may enter which stage, which actions are due, what is finished. One reconciler a pipeline, so
+ * that stage locks and superseding need no locks of their own. It does no action's work: each action run is a reconciler too.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Platform, Transaction } from '../../platform/platform.ts';
+import type { Reconciler } from '../../platform/service.ts';
+import { actionEvent, pipelineEvent, stageEvent } from './events.ts';
+import { declarationOf } from './pipelines.ts';
+import { ACTION } from './start.ts';
+import type {
+  ActionDeclaration,
+  ActionRunRow,
+  Declaration,
+  ExecutionRow,
+  ExecutionStatus,
+  PipelineRow,
+  StageDeclaration,
+  StageStatus,
+} from './tables.ts';
+import './tables.ts';
+
+const ACTIVE: ExecutionStatus[] = ['InProgress', 'Stopping'];
+
+export const pipelines: Reconciler = {
+  async run(platform, id) {
+    // Each round may make the next step possible: leaving a stage lets another execution in.
+    while (await platform.transaction((tx) => advance(platform, tx, id)));
+  },
+  async pending(platform) {
+    const rows = await platform.read
+      .selectFrom('codepipeline.executions')
+      .select('pipeline_id')
+      .distinct()
+      .where('status', 'in', ACTIVE)
+      .execute();
+    return rows.map((row) => row.pipeline_id);
+  },
+};
+
+/** One pipeline with its active executions, for the length of one transaction. */
+interface Round {
+  tx: Transaction;
+  now: Date;
+  pipeline: PipelineRow;
+  executions: ExecutionRow[];
+  declarations: Map<number, Declaration>;
+  changed: boolean;
+}
+
+async function advance(platform: Platform, tx: Transaction, pipelineId: string): Promise<boolean> {
+  const pipeline = await tx.sql
+    .selectFrom('codepipeline.pipelines')
+    .selectAll()
+    .where('id', '=', pipelineId)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!pipeline) return false;
+  const executions = (await tx.sql
+    .selectFrom('codepipeline.executions')
+    .selectAll()
+    .where('pipeline_id', '=', pipelineId)
+    .where('status', 'in', ACTIVE)
+    .orderBy('sequence')
+    .forUpdate()
+    .execute()) as ExecutionRow[];
+  const round: Round = { tx, now: platform.now(), pipeline, executions, declarations: new Map(), changed: false };
+  for (const version of new Set(executions.map((execution) => execution.version))) {
+    round.declarations.set(version, (await declarationOf(tx.sql, pipelineId, version))!);
+  }
+  for (const execution of executions) {
+    if (execution.stop) await stopExecution(round, execution);
+    else if (execution.inside) await continueStage(round, execution);
+  }
+  await letIn(round);
+  return round.changed;
+}
+
+function stageOf(round: Round, execution: ExecutionRow): StageDeclaration {
+  return round.declarations.get(execution.version)!.stages[execution.stage]!;
+}
+
+async function update(
+  round: Round,
+  execution: ExecutionRow,
+  changes: Partial<Pick<ExecutionRow, 'status' | 'stage' | 'inside' | 'status_summary'>>,
+): Promise<void> {
+  Object.assign(execution, changes);
+  round.changed = true;
+  await round.tx.sql
+    .updateTable('codepipeline.executions')
+    .set({ ...changes, updated_at: round.now })
+    .where('id', '=', execution.id)
+    .execute();
+}
+
+/** The newest run of each action of the execution's stage. Attempt 0 marks runs that are to be done again whatever they were. */
+async function latestRuns(round: Round, execution: ExecutionRow): Promise<Map<string, ActionRunRow>> {
+  const rows = (await round.tx.sql
+    .selectFrom('codepipeline.action_runs')
+    .selectAll()
+    .where((eb) => eb.and({ execution_id: execution.id, stage: stageOf(round, execution).name }))
+    .orderBy('sequence')
+    .execute()) as ActionRunRow[];
+  return new Map(rows.map((row) => [row.action, row]));
+}
+
+async function setStage(round: Round, execution: ExecutionRow, status: StageStatus): Promise<void> {
+  await round.tx.sql
+    .updateTable('codepipeline.stage_runs')
+    .set({ status, updated_at: round.now })
+    .where((eb) => eb.and({ execution_id: execution.id, stage: stageOf(round, execution).name }))
+    .execute();
+}
+
+/** Starts what is due in the stage, or leaves it. */
+async function continueStage(round: Round, execution: ExecutionRow): Promise<void> {
+  const stage = stageOf(round, execution);
+  const { attempt } = await round.tx.sql
+    .selectFrom('codepipeline.stage_runs')
+    .select('attempt')
+    .where((eb) => eb.and({ execution_id: execution.id, stage: stage.name }))
+    .executeTakeFirstOrThrow();
+  const runs = await latestRuns(round, execution);
+  const current = (action: ActionDeclaration): ActionRunRow | undefined => {
+    const run = runs.get(action.name);
+    return run && (run.attempt === attempt || (run.status === 'Succeeded' && run.attempt > 0)) ? run : undefined;
+  };
+  const states = stage.actions.map(current);
+  if (states.some((run) => run?.status === 'InProgress')) return;
+  const failed = states.find((run) => run?.status === 'Failed' || run?.status === 'Abandoned');
+  if (failed) return failStage(round, execution, stage);
+  const due = stage.actions.filter((action) => !current(action));
+  if (due.length === 0) return leaveStage(round, execution, stage);
+  const next = Math.min(...due.map((action) => action.runOrder ?? 1));
+  for (const action of due.filter((action) => (action.runOrder ?? 1) === next)) await startAction(round, execution, stage, action, attempt);
+}
+
+async function startAction(
+  round: Round,
+  execution: ExecutionRow,
+  stage: StageDeclaration,
+  action: ActionDeclaration,
+  attempt: number,
+): Promise<void> {
+  const { tx, now, pipeline } = round;
+  const run = {
+    id: randomUUID(),
+    execution_id: execution.id,
+    stage: stage.name,
+    action: action.name,
+    run_order: action.runOrder ?? 1,
+    attempt,
+    status: 'InProgress' as const,
+    external_id: null,
+    external_url: null,
+    summary: null,
+    token: action.actionTypeId.category === 'Approval' ? randomUUID() : null,
+    updated_by: null,
+    configuration: null,
+    revision: null,
+    error: null,
+    started_at: now,
+    updated_at: now,
+  };
+  await tx.sql.insertInto('codepipeline.action_runs').values(run).execute();
+  await tx.emit(actionEvent(pipeline, execution, action, { ...run, input_artifacts: [], output_artifacts: [] }, 'STARTED', now));
+  await tx.reconcile(ACTION, run.id);
+}
+
+async function leaveStage(round: Round, execution: ExecutionRow, stage: StageDeclaration): Promise<void> {
+  const { tx, pipeline, now } = round;
+  await setStage(round, execution, 'Succeeded');
+  await tx.emit(stageEvent(pipeline, execution, stage.name, 'SUCCEEDED', now));
+  const last = execution.stage === round.declarations.get(execution.version)!.stages.length - 1;
+  if (!last) return update(round, execution, { stage: execution.stage + 1, inside: false });
+  await update(round, execution, { status: 'Succeeded', inside: false });
+  await tx.emit(pipelineEvent(pipeline, execution, 'SUCCEEDED', now));
+}
+
+async function failStage(round: Round, execution: ExecutionRow, stage: StageDeclaration): Promise<void> {
+  const { tx, pipeline, now } = round;
+  await setStage(round, execution, 'Failed');
+  await tx.emit(stageEvent(pipeline, execution, stage.name, 'FAILED', now));
+  // Stays the stage's latest execution, so that it can be retried, but holds it no longer.
+  await update(round, execution, { status: 'Failed', inside: false });
+  await tx.emit(pipelineEvent(pipeline, execution, 'FAILED', now));
+}
+
+/** `wait` lets running actions end; `abandon` leaves them behind. Nothing new is started either way. */
+async function stopExecution(round: Round, execution: ExecutionRow): Promise<void> {
+  const { tx, pipeline, now } = round;
+  if (execution.inside) {
+    const stage = stageOf(round, execution);
+    const running = [...(await latestRuns(round, execution)).values()].filter((run) => run.status === 'InProgress');
+    if (running.length > 0 && execution.stop === 'wait') return setStage(round, execution, 'Stopping');
+    for (const run of running) await abandonRun(round, execution, stage, run);
+    await setStage(round, execution, 'Stopped');
+    await tx.emit(stageEvent(pipeline, execution, stage.name, 'STOPPED', now));
+  }
+  await update(round, execution, { status: 'Stopped', inside: false });
+  await tx.emit(pipelineEvent(pipeline, execution, 'STOPPED', now));
+}
+
+async function abandonRun(round: Round, execution: ExecutionRow, stage: StageDeclaration, run: ActionRunRow): Promise<void> {
+  const { tx, pipeline, now } = round;
+  await tx.sql
+    .updateTable('codepipeline.action_runs')
+    .set({ status: 'Abandoned', updated_at: now })
+    .where((eb) => eb.and({ id: run.id, status: 'InProgress' }))
+    .execute();
+  const action = stage.actions.find(({ name }) => name === run.action)!;
+  await tx.emit(actionEvent(pipeline, execution, action, run, 'ABANDONED', now));
+}
+
+/** Lets waiting executions into free stages, the last stage first, by the rules of the execution mode. */
+async function letIn(round: Round): Promise<void> {
+  const disabled = await disabledStages(round);
+  const names = new Set(round.executions.map((execution) => stageOf(round, execution).name));
+  for (const name of names) {
+    const here = round.executions.filter((execution) => ACTIVE.includes(execution.status) && stageOf(round, execution).name === name);
+    const waiting = here.filter((execution) => !execution.inside && !execution.stop);
+    if (waiting.length === 0) continue;
+    const parallel = waiting.filter((execution) => execution.mode === 'PARALLEL');
+    for (const execution of parallel) if (!disabled.has(name)) await enter(round, execution);
+    const ordered = waiting.filter((execution) => execution.mode !== 'PARALLEL');
+    const next = await nextInLine(round, ordered);
+    const free = !here.some((execution) => execution.inside && execution.mode !== 'PARALLEL');
+    if (next && free && !disabled.has(name)) await enter(round, next);
+  }
+}
+
+/** QUEUED: first come, first served. SUPERSEDED: the newest; the older ones end here. */
+async function nextInLine(round: Round, waiting: ExecutionRow[]): Promise<ExecutionRow | undefined> {
+  const newest = waiting.at(-1);
+  if (!newest || newest.mode === 'QUEUED') return waiting[0];
+  for (const older of waiting.slice(0, -1)) {
+    await update(round, older, { status: 'Superseded', status_summary: `Superseded by execution ${newest.id}` });
+    await round.tx.emit(pipelineEvent(round.pipeline, older, 'SUPERSEDED', round.now));
+  }
+  return newest;
+}
+
+async function disabledStages(round: Round): Promise<Set<string>> {
+  const rows = await round.tx.sql
+    .selectFrom('codepipeline.transitions')
+    .select('stage')
+    .where((eb) => eb.and({ pipeline_id: round.pipeline.id, enabled: false }))
+    .execute();
+  return new Set(rows.map(({ stage }) => stage));
+}
+
+async function enter(round: Round, execution: ExecutionRow): Promise<void> {
+  const { tx, now, pipeline } = round;
+  const stage = stageOf(round, execution);
+  await tx.sql
+    .insertInto('codepipeline.stage_runs')
+    .values({ execution_id: execution.id, stage: stage.name, status: 'InProgress', entered_at: now, updated_at: now })
+    .execute();
+  await tx.emit(stageEvent(pipeline, execution, stage.name, 'STARTED', now));
+  await update(round, execution, { inside: true });
+  await continueStage(round, execution);
+}

@@ -1,0 +1,50 @@
+/** What an action provider does, and what it gets for it. */
+import type { Clients } from '../../../platform/aws.ts';
+import type { Logger } from '../../../platform/log.ts';
+import type { ActionDeclaration, ActionRunRow, ExecutionRow, PipelineRow, Revision } from '../tables.ts';
+
+export interface ActionJob {
+  /** As the action's role, else the pipeline's; in the action's region. */
+  clients: Clients;
+  /** `external_id` says what was started; `begun` that it may have been. */
+  run: ActionRunRow;
+  action: ActionDeclaration;
+  execution: ExecutionRow;
+  pipeline: PipelineRow;
+  /** With every variable replaced. */
+  configuration: Record<string, string>;
+  /** The KMS key of the artifact store, if it names one. */
+  encryptionKey: string | undefined;
+  /** To be called, and awaited, before work is begun that cannot be begun twice. */
+  markBegun(): Promise<unknown>;
+  signal: AbortSignal;
+  log: Logger;
+}
+
+interface Known {
+  externalId?: string;
+  url?: string;
+  summary?: string;
+}
+
+export type Outcome =
+  | ({ state: 'InProgress' } & Known)
+  | ({ state: 'Succeeded'; variables?: Record<string, string>; revision?: Revision } & Known)
+  | ({ state: 'Failed'; code: FailureCode; message: string } & Known);
+
+/** Facts: FailureType of the model. */
+export type FailureCode =
+  | 'JobFailed'
+  | 'ConfigurationError'
+  | 'PermissionError'
+  | 'RevisionOutOfSync'
+  | 'RevisionUnavailable'
+  | 'SystemUnavailable';
+
+/**
+ * Does the next thing of one action run. Called at least once for the same state, never twice at a time for one run; an AwsError ends the
+ * run as failed, any other error is tried again.
+ */
+export interface Provider {
+  advance(job: ActionJob): Promise<Outcome>;
+}
