@@ -2,7 +2,7 @@
 import type { Readable, Transform } from 'node:stream';
 import { checkDocument } from '../cloud/s3/checksums.ts';
 import { AwsError } from '../platform/errors.ts';
-import type { ServiceModel } from '../platform/model.ts';
+import { type ServiceModel, signingName } from '../platform/model.ts';
 import { authorize } from './authorize.ts';
 import { ChunkedDecoder, chunkedOptions } from './chunked.ts';
 import { createContext } from './context.ts';
@@ -49,9 +49,10 @@ async function receive(exchange: Exchange): Promise<void> {
 }
 
 async function authenticate(exchange: Exchange): Promise<void> {
-  const { call, family, gateway } = exchange;
+  const { call, entry, family, gateway } = exchange;
   const found = await verifySignature(call, {
     family,
+    services: [signingName(entry!.model)],
     lookup: gateway.access.credentials,
     now: gateway.platform.now(),
     body: exchange.body,
