@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { createSigner, HOST, modeOf, type Signer, startAgent, treeOf, zipOf } from './testing.ts';
+import { HOST, modeOf, startAgent, treeOf, zipOf } from './testing.ts';
+import { createSigner, type Signer } from './testing-signer.ts';
 
 let signer: Signer;
 before(async () => {

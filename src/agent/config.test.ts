@@ -10,7 +10,7 @@ import { connectCommandService } from './command-service.ts';
 import { loadConfig } from './config.ts';
 import { loadIdentity } from './credentials.ts';
 import { openTransport } from './http.ts';
-import { createTlsIdentity } from './testing.ts';
+import { createTlsIdentity } from './testing-signer.ts';
 
 let directory: string;
 before(async () => {

@@ -9,7 +9,8 @@ import { after, before, test } from 'node:test';
 import { statOf } from './files.ts';
 import { lockDirectory } from './lock.ts';
 import { identify } from './processes.ts';
-import { type CommandServer, configure, createSigner, type Signer, startCommandServer, zipOf } from './testing.ts';
+import { type CommandServer, configure, startCommandServer, zipOf } from './testing.ts';
+import { createSigner, type Signer } from './testing-signer.ts';
 
 let signer: Signer;
 let server: CommandServer;

@@ -5,7 +5,8 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { identify } from './processes.ts';
-import { createSigner, md5, type Signer, startAgent, type TestAgent, tarOf, zipOf } from './testing.ts';
+import { md5, startAgent, type TestAgent, tarOf, zipOf } from './testing.ts';
+import { createSigner, type Signer } from './testing-signer.ts';
 
 let signer: Signer;
 before(async () => {

@@ -48,9 +48,9 @@ export async function openLedger(layout: Layout): Promise<Ledger> {
   const fileOf = (commandId: string) => join(directory, `${createHash('sha256').update(commandId).digest('hex')}.json`);
   const ongoingFile = (deploymentId: string) => join(layout.ongoingDir, deploymentId);
 
+  const fileNames = async () => (await readdir(directory)).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
   const all = async (): Promise<CommandRecord[]> => {
-    const names = (await readdir(directory)).filter((name) => name.endsWith('.json') && !name.startsWith('.'));
-    const contents = await Promise.all(names.map((name) => readIfPresent(join(directory, name))));
+    const contents = await Promise.all((await fileNames()).map((name) => readIfPresent(join(directory, name))));
     return contents.filter((content) => content !== undefined).map((content) => JSON.parse(content));
   };
 
@@ -74,6 +74,8 @@ export async function openLedger(layout: Layout): Promise<Ledger> {
     },
 
     async prune() {
+      // Not at every command: reading them all is worth it once there are many to remove.
+      if ((await fileNames()).length < 2 * REPORTED_TO_KEEP) return;
       const reported = (await all()).filter((record) => record.reported);
       reported.sort((a, b) => (a.updatedAt < b.updatedAt ? 1 : -1));
       await Promise.all(

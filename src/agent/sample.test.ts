@@ -7,7 +7,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createSigner, startAgent, treeOf } from './testing.ts';
+import { startAgent, treeOf } from './testing.ts';
+import { createSigner } from './testing-signer.ts';
 
 const SAMPLE = join(import.meta.dirname, '../../samples/hello-web');
 

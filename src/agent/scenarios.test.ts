@@ -4,17 +4,8 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import { parse } from 'yaml';
-import {
-  type Completion,
-  createSigner,
-  IN_PLACE_EVENTS,
-  modeOf,
-  type Signer,
-  startAgent,
-  type TarContent,
-  tarOf,
-  treeOf,
-} from './testing.ts';
+import { type Completion, IN_PLACE_EVENTS, modeOf, startAgent, type TarContent, tarOf, treeOf } from './testing.ts';
+import { createSigner, type Signer } from './testing-signer.ts';
 
 interface Expectation {
   deployments?: number;
