@@ -116,7 +116,7 @@ export function inspected(
 
   async function* read(): AsyncGenerator<Uint8Array> {
     let size = 0;
-    for await (const piece of body instanceof Uint8Array ? [body] : (body ?? [])) {
+    for await (const piece of piecesOf(body)) {
       size += piece.length;
       if (size > maxBytes) throw s3Error('EntityTooLarge', undefined, { ProposedSize: size, MaxSizeAllowed: maxBytes });
       if (piece.length === 0) continue;
@@ -143,6 +143,16 @@ export function inspected(
       return facts;
     },
   };
+}
+
+async function* piecesOf(body: Readable | Uint8Array | undefined): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body instanceof Uint8Array ? [body] : (body ?? []);
+  } catch (error) {
+    // The client went away: nobody's fault here.
+    if ((error as { code?: string }).code === 'ECONNRESET') throw s3Error('IncompleteBody');
+    throw error;
+  }
 }
 
 function digest(algorithm: Algorithm): { update(bytes: Uint8Array): void; base64(): string } {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { sql } from 'kysely';
+import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { JobHandler, Reconciler } from '../../platform/service.ts';
 import type { ByteRange } from '../../ports/blobs/port.ts';
@@ -27,11 +28,15 @@ export async function storeBody(platform: Platform, body: Readable | Uint8Array 
   return { blob, ...facts() };
 }
 
-/** Runs what makes a stored body's rows; when that fails, the blob goes at once instead of at the next sweep. */
+/**
+ * Runs what makes a stored body's rows; when they are refused, the blob goes at once instead of at the next sweep. After any other failure
+ * (a connection that broke while it committed) the rows may be there, and the blob stays.
+ */
 export async function orDrop<T>(platform: Platform, stored: StoredBody, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
+    if (!(error instanceof AwsError)) throw error;
     await platform.blobs.delete(stored.blob).catch((failure) => platform.log.warn({ error: failure }, 'could not drop a blob'));
     throw error;
   }
