@@ -160,6 +160,10 @@ describe('Signature Version 4 in the header', () => {
     assert.equal((await failure(check(added, 's3'))).fields.HeadersNotSigned, 'x-amz-acl');
     const { 'x-amz-content-sha256': _, ...headers } = good.headers;
     assert.equal((await failure(check({ ...good, headers }, 's3'))).code, 'InvalidRequest');
+    for (const hash of ['', 'constructor', 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD', 'x'.repeat(64)]) {
+      const error = await failure(check({ ...good, headers: { ...headers, 'x-amz-content-sha256': hash } }, 's3'));
+      assert.equal(error.code, 'InvalidArgument', hash);
+    }
   });
 
   it('says what is wrong with a broken or missing Authorization header', async () => {

@@ -174,7 +174,7 @@ function s3Payload(given: string | undefined, parsed: ParsedSignature, body: Uin
   if (given === undefined) {
     throw new AwsError('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256', { status: 400 });
   }
-  if (!(given in STREAMING) && given !== 'UNSIGNED-PAYLOAD' && !/^[0-9a-f]{64}$/.test(given)) {
+  if (!STREAMING.has(given) && given !== 'UNSIGNED-PAYLOAD' && !/^[0-9a-f]{64}$/.test(given)) {
     throw new AwsError(
       'InvalidArgument',
       'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.',
@@ -188,14 +188,14 @@ function s3Payload(given: string | undefined, parsed: ParsedSignature, body: Uin
   return given;
 }
 
-const STREAMING: Record<string, { signed: boolean; trailer: boolean }> = {
-  'STREAMING-AWS4-HMAC-SHA256-PAYLOAD': { signed: true, trailer: false },
-  'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER': { signed: true, trailer: true },
-  'STREAMING-UNSIGNED-PAYLOAD-TRAILER': { signed: false, trailer: true },
-};
+const STREAMING = new Map([
+  ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', { signed: true, trailer: false }],
+  ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER', { signed: true, trailer: true }],
+  ['STREAMING-UNSIGNED-PAYLOAD-TRAILER', { signed: false, trailer: true }],
+]);
 
 function payloadOf(claimed: string, seed: ChunkSeed): Payload {
-  const streaming = STREAMING[claimed];
+  const streaming = STREAMING.get(claimed);
   if (streaming) return { kind: 'chunked', ...streaming, seed: streaming.signed ? seed : undefined };
   return claimed === 'UNSIGNED-PAYLOAD' ? { kind: 'unsigned' } : { kind: 'hash', sha256: claimed };
 }

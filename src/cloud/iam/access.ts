@@ -66,7 +66,7 @@ export function createAccess(platform: Platform): Access {
     credentials: async (accessKeyId, token) => (token === undefined ? longTerm(accessKeyId) : temporary(accessKeyId, token)),
 
     async gitPassword(userName, password) {
-      const account = /-at-(\d{12})$/.exec(userName)?.[1];
+      const account = /^[\w+=,.@-]+-at-(\d{12})$/.exec(userName)?.[1];
       if (account === undefined) return undefined;
       const known = await cache.get(account, `password:${userName}`, () => loadPassword(platform, userName));
       if (!samePassword(platform.keyring, password, known?.hash) || !known?.active) return undefined;

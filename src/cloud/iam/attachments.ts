@@ -16,7 +16,7 @@ const QUOTA: Record<Holder, [name: string, limit: number]> = {
 };
 
 export function requireArn(arn: string): void {
-  if (!/^arn:aws[\w-]*:iam::(\d{12}|aws):policy\/.+$/.test(arn)) throw invalidInput(`ARN ${arn} is not valid.`);
+  if (!/^arn:aws[\w-]*:iam::(\d{12}|aws):policy\/[\x21-\x7e]+$/.test(arn)) throw invalidInput(`ARN ${arn} is not valid.`);
 }
 
 /** Throws NoSuchEntity unless the policy exists and is AWS's or the account's own. */

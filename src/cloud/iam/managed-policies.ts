@@ -15,6 +15,7 @@ const MAX_DOCUMENT = 6144;
 type Usage = Map<string, { attached: number; boundary: number }>;
 
 export const onPolicy = async ({ PolicyArn }: { PolicyArn: string }, ctx: RequestContext): Promise<Check> => {
+  requireArn(PolicyArn);
   const own = await ctx.read
     .selectFrom('iam.entities')
     .select('tags')

@@ -13,7 +13,7 @@ export function requestValues(ctx: Request, check: Check, identityTags: Tags | u
   return (key) => {
     const own = conditions.get(key);
     if (own !== undefined) return own;
-    const global = globals[key];
+    const global = globals.get(key);
     if (global) return global(ctx, check);
     const slash = key.indexOf('/');
     if (slash < 0) return undefined;
@@ -21,29 +21,31 @@ export function requestValues(ctx: Request, check: Check, identityTags: Tags | u
   };
 }
 
-const globals: Record<string, (ctx: Request, check: Check) => Values> = {
-  'aws:currenttime': ({ now }) => now().toISOString(),
-  'aws:epochtime': ({ now }) => String(Math.floor(now().getTime() / 1000)),
-  'aws:principalaccount': ({ principal }) => principal.account,
-  // A session is known by its role here, as its user id is by its session.
-  'aws:principalarn': ({ principal }) => (principal.type === 'AssumedRole' ? principal.roleArn : principal.arn),
-  'aws:principaltype': ({ principal }) => (principal.type === 'Root' ? 'Account' : principal.type),
-  'aws:principalisawsservice': ({ principal }) => String(principal.type === 'Service'),
-  'aws:principalservicename': ({ principal }) => (principal.type === 'Service' ? principal.service : undefined),
-  'aws:sourceaccount': ({ principal }) => (principal.type === 'Service' ? principal.account : undefined),
-  'aws:userid': ({ principal }) => (principal.type === 'Service' ? undefined : principal.id),
-  'aws:username': ({ principal }) => (principal.type === 'User' ? principal.name : undefined),
-  'aws:tokenissuetime': ({ principal }) => sessionOf(principal)?.issuedAt.toISOString(),
-  'aws:sourceidentity': ({ principal }) => sessionOf(principal)?.sourceIdentity,
-  'aws:multifactorauthpresent': ({ principal }) => (sessionOf(principal) ? 'false' : undefined),
-  'aws:requestedregion': ({ region }) => region,
-  'aws:resourceaccount': ({ principal }, check) => check.resourceAccount ?? principal.account,
-  'aws:securetransport': ({ http }) => String(http === undefined || http.origin.startsWith('https:')),
-  'aws:sourceip': ({ sourceIp }) => sourceIp,
-  'aws:tagkeys': (_, check) => (check.requestTags ? Object.keys(check.requestTags) : undefined),
-  'aws:useragent': ({ userAgent }) => userAgent,
-  'aws:viaawsservice': () => 'false',
-};
+const globals = new Map<string, (ctx: Request, check: Check) => Values>(
+  Object.entries({
+    'aws:currenttime': ({ now }) => now().toISOString(),
+    'aws:epochtime': ({ now }) => String(Math.floor(now().getTime() / 1000)),
+    'aws:principalaccount': ({ principal }) => principal.account,
+    // A session is known by its role here, as its user id is by its session.
+    'aws:principalarn': ({ principal }) => (principal.type === 'AssumedRole' ? principal.roleArn : principal.arn),
+    'aws:principaltype': ({ principal }) => (principal.type === 'Root' ? 'Account' : principal.type),
+    'aws:principalisawsservice': ({ principal }) => String(principal.type === 'Service'),
+    'aws:principalservicename': ({ principal }) => (principal.type === 'Service' ? principal.service : undefined),
+    'aws:sourceaccount': ({ principal }) => (principal.type === 'Service' ? principal.account : undefined),
+    'aws:userid': ({ principal }) => (principal.type === 'Service' ? undefined : principal.id),
+    'aws:username': ({ principal }) => (principal.type === 'User' ? principal.name : undefined),
+    'aws:tokenissuetime': ({ principal }) => sessionOf(principal)?.issuedAt.toISOString(),
+    'aws:sourceidentity': ({ principal }) => sessionOf(principal)?.sourceIdentity,
+    'aws:multifactorauthpresent': ({ principal }) => (sessionOf(principal) ? 'false' : undefined),
+    'aws:requestedregion': ({ region }) => region,
+    'aws:resourceaccount': ({ principal }, check) => check.resourceAccount ?? principal.account,
+    'aws:securetransport': ({ http }) => String(http === undefined || http.origin.startsWith('https:')),
+    'aws:sourceip': ({ sourceIp }) => sourceIp,
+    'aws:tagkeys': (_, check) => (check.requestTags ? Object.keys(check.requestTags) : undefined),
+    'aws:useragent': ({ userAgent }) => userAgent,
+    'aws:viaawsservice': () => 'false',
+  } satisfies Record<string, (ctx: Request, check: Check) => Values>),
+);
 
 function sessionOf(principal: Principal) {
   return 'session' in principal ? principal.session : undefined;

@@ -15,9 +15,7 @@ const DAY_MS = 86_400_000;
 const createServiceSpecificCredential = operation('iam', 'CreateServiceSpecificCredential', {
   authorize: onUser,
   async handle(ctx, { UserName, ServiceName, CredentialAgeDays }) {
-    if (ServiceName !== CODECOMMIT) {
-      throw new AwsError('NotSupportedService', `No such service ${ServiceName} is supported for Service Specific Credentials`);
-    }
+    requireSupported(ServiceName);
     const password = newPassword();
     const created_at = ctx.now();
     const row = await changeEntity(ctx, 'user', UserName, async (tx, user) => {
@@ -43,6 +41,7 @@ const createServiceSpecificCredential = operation('iam', 'CreateServiceSpecificC
 const listServiceSpecificCredentials = operation('iam', 'ListServiceSpecificCredentials', {
   authorize: (input, ctx) => (input.AllUsers ? '*' : onUser(input, ctx)),
   async handle(ctx, input) {
+    if (input.ServiceName !== undefined) requireSupported(input.ServiceName);
     const user = input.AllUsers ? undefined : await requireEntity(ctx, 'user', userNameOf(ctx, input.UserName));
     let query = ctx.read
       .selectFrom('iam.service_credentials as credential')
@@ -96,6 +95,11 @@ const deleteServiceSpecificCredential = operation('iam', 'DeleteServiceSpecificC
     return {};
   },
 });
+
+function requireSupported(service: string): void {
+  if (service === CODECOMMIT) return;
+  throw new AwsError('NotSupportedService', `No such service ${service} is supported for Service Specific Credentials`);
+}
 
 interface Credential {
   id: string;
