@@ -7,16 +7,16 @@ import type { HolderPlan } from './holder.ts';
  * `--die-with-parent` is left out on purpose: a machine outlives the server.
  */
 export function bubblewrapCommand(program: string, plan: HolderPlan): string[] {
-  const { layout, network, mapInside, hold, hostname } = plan;
+  const { layout, network, mapInside, hold } = plan;
   return [
     program,
-    ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--hostname', hostname],
+    ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--hostname', layout.hostname],
     ...(network === 'none' ? ['--unshare-net'] : []),
     ...(mapInside ? [] : ['--unshare-user', '--uid', '0', '--gid', '0']),
     ...['--bind', layout.root, '/'],
     ...layout.shown.flatMap((path) => ['--ro-bind', path, path]),
     ...['--proc', '/proc', '--dev', '/dev', '--perms', '1777', '--tmpfs', '/dev/shm'],
-    ...layout.files.flatMap((path) => ['--ro-bind', path, path]),
+    ...layout.files.flatMap(({ source, target }) => ['--ro-bind', source, target]),
     ...layout.hidden.flatMap((path) => ['--perms', '0700', '--tmpfs', path]),
     ...layout.mounts.flatMap(({ source, target, readOnly }) => [readOnly ? '--ro-bind' : '--bind', source, target]),
     ...['--chdir', '/', '--as-pid-1', '--info-fd', '4', '--'],

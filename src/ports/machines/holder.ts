@@ -28,7 +28,6 @@ export interface HolderPlan {
   directory: string;
   layout: Layout;
   network: 'host' | 'none';
-  hostname: string;
   /** Whether the command inside makes the user namespace itself; otherwise the builder has to make one. */
   mapInside: boolean;
   /** What to run as process 1. */
@@ -102,7 +101,6 @@ export async function startHolder(
     directory: site.directory,
     layout,
     network: site.spec.network,
-    hostname: site.id.slice(0, 63),
     mapInside: asRoot,
     hold: asRoot ? enterUserNamespace(tools, hold) : dropAll(tools, hold),
   };

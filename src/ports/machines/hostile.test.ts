@@ -160,8 +160,11 @@ for (const subject of realSubjects.filter(({ name }) => name.startsWith('sandbox
       await using bench = new Bench(subject);
       const [one, two] = [await bench.machine('one'), await bench.machine('two')];
       const running = await underWay(two, sh('echo ready; exec sleep 4321'));
-      const { stdout } = await finish(one, sh('id -u; hostname; echo "$HOME"; cat /proc/[0-9]*/cmdline | tr "\\0" " "'));
-      assert.match(stdout, /^0\none\n\/root\n/);
+      const { stdout } = await finish(
+        one,
+        sh('id -u; hostname; echo "$HOME"; getent hosts one | cut -d" " -f1; cat /proc/[0-9]*/cmdline | tr "\\0" " "'),
+      );
+      assert.match(stdout, /^0\none\n\/root\n127\.0\.1\.1\n/);
       assert.ok(!stdout.includes('4321'));
       await two.stop(0);
       await running.ended;

@@ -6,9 +6,11 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readlinkSync,
   realpathSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import type { Site } from './local-driver.ts';
@@ -21,8 +23,9 @@ export interface Layout {
   root: string;
   /** The host's directories that are shown, read-only, where they are. */
   shown: string[];
-  /** The host's single files that are shown, because a link in a shown directory leads to them. */
-  files: string[];
+  /** Single files that are shown, read-only: what a link in a shown directory leads to, and the machine's own /etc/hosts. */
+  files: { source: string; target: string }[];
+  hostname: string;
   /** Directories below shown ones that are hidden under an empty one. */
   hidden: string[];
   mounts: { source: string; target: string; readOnly: boolean }[];
@@ -65,17 +68,28 @@ export function layoutOf(site: Site, dataDir: string): Layout {
   return {
     root: join(site.directory, 'root'),
     shown: present,
-    files: resolverFile(present),
+    files: [...resolverFile(present), ...hostsFile(site)],
+    hostname: hostnameOf(site),
     hidden: present.some((path) => isWithin(dataDir, path)) ? [dataDir] : [],
     mounts,
   };
 }
 
 /** /etc/resolv.conf is often a link into /run. */
-function resolverFile(shown: string[]): string[] {
+function resolverFile(shown: string[]): Layout['files'] {
   if (!existsSync('/etc/resolv.conf')) return [];
   const file = realpathSync('/etc/resolv.conf');
-  return shown.some((path) => isWithin(file, path)) ? [] : [file];
+  return shown.some((path) => isWithin(file, path)) ? [] : [{ source: file, target: file }];
+}
+
+/** The host's, and the machine's name: Java and others fail where the machine's own name is unknown. */
+function hostsFile(site: Site): Layout['files'] {
+  return existsSync('/etc/hosts') ? [{ source: join(site.directory, 'hosts'), target: '/etc/hosts' }] : [];
+}
+
+/** Names are at most 63 characters long, ids may be longer by one. */
+function hostnameOf(site: Site): string {
+  return site.id.slice(0, 63);
 }
 
 /**
@@ -93,7 +107,11 @@ export function makeRoot(layout: Layout, dataDir: string, mapping: IdMapping): v
   }
   for (const path of ['/proc', '/dev']) makeDirectory(root, path, mapping);
   symlinkSync('../run', join(root, 'var/run'));
-  for (const file of layout.files) makeFile(root, file, mapping);
+  for (const { source, target } of layout.files) {
+    if (target === '/etc/hosts')
+      writeFileSync(source, `${readFileSync(target, 'utf8').trimEnd()}\n127.0.1.1 ${layout.hostname}\n`, { mode: 0o644 });
+    else makeFile(root, target, mapping);
+  }
   for (const { source, target, readOnly } of layout.mounts) {
     if (!layout.shown.some((path) => isWithin(target, path))) makeDirectory(root, target, mapping);
     // A cache that the server keeps for machines must belong to who uses it; other directories of the host are left as they are.
@@ -124,7 +142,7 @@ function own(path: string, mapping: IdMapping): void {
 export function viewOf(layout: Layout, mapping: IdMapping): View {
   return {
     roots: [{ inside: '/', host: layout.root }, ...layout.mounts.map(({ source, target }) => ({ inside: target, host: source }))],
-    covered: [...layout.shown, ...layout.files, '/proc', '/dev'],
+    covered: [...layout.shown, ...layout.files.map(({ target }) => target), '/proc', '/dev'],
     workdir,
     owner: { uid: mapping.root, gid: mapping.root },
   };

@@ -41,12 +41,13 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return stat !== undefined && stat.startTime === identity.startTime && stat.state !== 'Z' && stat.state !== 'X';
 }
 
-/** Sends a signal to a process that may be gone already. */
+/** Sends a signal to a process that may be gone already, or that a set-user-id program has made somebody else's. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error;
   }
 }
 

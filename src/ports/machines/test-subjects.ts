@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,11 +83,23 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** Why a subject cannot be tested here, or false: to be given to a test's `skip`. */
+/**
+ * Why a subject cannot be tested here, or false: to be given to a test's `skip`.
+ * @throws when the probe finds that it does not work although the host allows all that it needs: that is not a reason to skip.
+ */
 export async function whyNot(subject: Subject): Promise<string | false> {
   await using bench = new Bench(subject);
   const { available, notes } = await bench.driver.probe();
-  return available ? false : notes.join('; ');
+  if (available) return false;
+  if (hostAllows(subject)) throw new Error(`${subject.name} should work here: ${notes.join('; ')}`);
+  return notes.join('; ');
+}
+
+function hostAllows(subject: Subject): boolean {
+  if (!subject.name.startsWith('sandbox')) return true;
+  const trial = ['--user', '--map-root-user', '--mount', '--pid', '--fork', 'mount', '-t', 'proc', 'proc', '/proc'];
+  const works = spawnSync('unshare', trial, { stdio: 'ignore' }).status === 0;
+  return works && (subject.name.endsWith('unshare') || spawnSync('bwrap', ['--version'], { stdio: 'ignore' }).status === 0);
 }
 
 export interface Finished extends ExecResult {

@@ -18,7 +18,7 @@ export function unshareCommand(program: string, plan: HolderPlan): string[] {
     ...['--mount', '--pid', '--ipc', '--uts', '--fork'],
     ...(plan.network === 'none' ? ['--net'] : []),
     ...(plan.mapInside ? [] : ['--user', '--map-root-user']),
-    ...['--', '/bin/sh', '-c', script, 'sh', plan.layout.root, table, plan.hostname, plan.network, ...plan.hold],
+    ...['--', '/bin/sh', '-c', script, 'sh', plan.layout.root, table, plan.layout.hostname, plan.network, ...plan.hold],
   ];
 }
 
@@ -52,7 +52,7 @@ function mountTable({ layout }: HolderPlan): string {
     ...devices.map((name) => [`/dev/${name}`, join(root, 'dev', name), 'none', 'bind,nosuid']),
     ['devpts', join(root, 'dev/pts'), 'devpts', 'newinstance,ptmxmode=0666,mode=0620,nosuid,noexec'],
     ['tmpfs', join(root, 'dev/shm'), 'tmpfs', 'mode=1777,nosuid,nodev'],
-    ...layout.files.map((path) => [path, join(root, path), 'none', 'bind,ro']),
+    ...layout.files.map(({ source, target }) => [source, join(root, target), 'none', 'bind,ro']),
     ...layout.hidden.map((path) => ['tmpfs', join(root, path), 'tmpfs', 'mode=0700']),
     ...layout.mounts.map(({ source, target, readOnly }) => [source, join(root, target), 'none', readOnly ? 'rbind,ro' : 'rbind']),
   ];
