@@ -17,7 +17,7 @@ export interface Permission {
   context: SelinuxContext | undefined;
 }
 
-export interface SelinuxContext {
+interface SelinuxContext {
   user: string | undefined;
   type: string;
   /** `s0`, `s0-s3:c1.c4,c7`, … */

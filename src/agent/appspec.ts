@@ -14,7 +14,7 @@ export interface AppSpec {
   hooks: Map<string, HookScript[]>;
 }
 
-export interface FileMapping {
+interface FileMapping {
   /** Relative to the revision. */
   source: string;
   /** The directory that the source, or the source directory's content, goes into. */

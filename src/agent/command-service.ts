@@ -10,7 +10,7 @@ export interface HostCommand {
   CommandName: string;
 }
 
-export type CommandStatus = 'Pending' | 'InProgress' | 'Succeeded' | 'Failed';
+type CommandStatus = 'Pending' | 'InProgress' | 'Succeeded' | 'Failed';
 
 export interface Envelope {
   Format: string;

@@ -1,9 +1,5 @@
 import { messageOf } from './failure.ts';
 
-/** What is to happen to a file that is already where the revision wants to put one. */
-export const FILE_EXISTS_BEHAVIORS = ['DISALLOW', 'OVERWRITE', 'RETAIN'] as const;
-export type FileExistsBehavior = (typeof FILE_EXISTS_BEHAVIORS)[number];
-
 /** A deployment as the service describes it to a host. */
 export interface DeploymentSpec {
   deploymentId: string;

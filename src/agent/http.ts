@@ -25,7 +25,7 @@ export interface Transport {
   close(): void;
 }
 
-export interface OutgoingRequest {
+interface OutgoingRequest {
   service: string;
   method: 'GET' | 'POST';
   url: URL;

@@ -41,7 +41,7 @@ export interface CommandServer {
   close(): Promise<void>;
 }
 
-export interface SpecInput {
+interface SpecInput {
   deployment: string;
   key: string;
   etag?: string;
