@@ -13,6 +13,8 @@ import {
   CreateInstanceProfileCommand,
   CreateRoleCommand,
   CreateUserCommand,
+  DeleteRoleCommand,
+  DeleteRolePolicyCommand,
   DeleteUserCommand,
   DeleteUserPolicyCommand,
   GetUserCommand,
@@ -255,5 +257,41 @@ describe('two accounts', () => {
     await s3.send(new PutBucketPolicyCommand({ Bucket: 'shared-bucket', Policy }));
     assert.equal(await (await read()).Body!.transformToString(), 'x');
     await refused(theirs.send(new ListObjectsV2Command({ Bucket: 'shared-bucket' })), 'AccessDenied');
+  });
+});
+
+describe('services', () => {
+  const trust = (Service: string) => policy({ Effect: 'Allow', Principal: { Service }, Action: 'sts:AssumeRole' });
+  const roleOf = (name: string) => `arn:aws:iam::${account()}:role/${name}`;
+  const as = (service: string, role: string) =>
+    first.platform.aws.as({ role: roleOf(role), service, sessionName: 'a b/c', region: 'us-east-1' });
+
+  it('act as a role that trusts them, and within its permissions', async () => {
+    await iam.send(new CreateRoleCommand({ RoleName: 'build', AssumeRolePolicyDocument: trust('codebuild.amazonaws.com') }));
+    await iam.send(
+      new PutRolePolicyCommand({ RoleName: 'build', PolicyName: 'p', PolicyDocument: policy(statement('codecommit:ListRepositories')) }),
+    );
+    const { codecommit } = await as('codebuild', 'build');
+    await codecommit.listRepositories({});
+    await assert.rejects(codecommit.createRepository({ repositoryName: 'x' }), {
+      code: 'AccessDeniedException',
+      message: new RegExp(
+        `^User: arn:aws:sts::${account()}:assumed-role/build/a-b-c is not authorized to perform: codecommit:CreateRepository`,
+      ),
+    });
+    await assert.rejects(as('codedeploy', 'build'), {
+      code: 'AccessDeniedException',
+      message: `User: codedeploy.amazonaws.com is not authorized to perform: sts:AssumeRole on resource: ${roleOf('build')}`,
+    });
+    await assert.rejects(as('codebuild', 'none'), { code: 'AccessDeniedException' });
+  });
+
+  it('take a new session when the role was made anew', async () => {
+    await iam.send(new DeleteRolePolicyCommand({ RoleName: 'build', PolicyName: 'p' }));
+    await iam.send(new DeleteRoleCommand({ RoleName: 'build' }));
+    await assert.rejects(as('codebuild', 'build'), { code: 'AccessDeniedException' });
+    await iam.send(new CreateRoleCommand({ RoleName: 'build', AssumeRolePolicyDocument: trust('codebuild.amazonaws.com') }));
+    await iam.send(new PutRolePolicyCommand({ RoleName: 'build', PolicyName: 'p', PolicyDocument: policy(statement('codecommit:*')) }));
+    await (await as('codebuild', 'build')).codecommit.listRepositories({});
   });
 });

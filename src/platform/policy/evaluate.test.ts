@@ -153,8 +153,22 @@ describe('policy evaluation', () => {
       text(ask({ ...assume, principal: build, resourcePolicy: trust({ Service: 'codedeploy.amazonaws.com' }) })),
       'implicitDeny: resource-based policy',
     );
+    assert.equal(text(ask({ ...assume, principal: build })), 'implicitDeny: resource-based policy', 'a role that is not there');
     const regional = trust({ Service: ['codedeploy.us-east-1.amazonaws.com'] });
     assert.equal(text(ask({ ...assume, principal: servicePrincipal('codedeploy', account), resourcePolicy: regional })), 'allowed');
+  });
+
+  it('lets a service work for its own account where a resource has no policy, else only where it is named', () => {
+    const service = { principal: servicePrincipal('codebuild', account), action: 'logs:PutLogEvents' };
+    const grant = (Service: string, more: object = {}) => policy({ Principal: { Service }, Action: '*', Resource: '*', ...more });
+    assert.equal(text(ask(service)), 'allowed');
+    assert.equal(text(ask({ ...service, resourceAccount: '999999999999' })), 'implicitDeny: resource-based policy');
+    assert.equal(text(ask({ ...service, resourcePolicy: grant('codebuild.amazonaws.com') })), 'allowed');
+    assert.equal(text(ask({ ...service, resourcePolicy: grant('events.amazonaws.com') })), 'implicitDeny: resource-based policy');
+    assert.equal(
+      text(ask({ ...service, resourcePolicy: grant('codebuild.amazonaws.com', { Effect: 'Deny' }) })),
+      'explicitDeny: resource-based policy',
+    );
   });
 
   it('says why, as AWS does', () => {

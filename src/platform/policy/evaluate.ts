@@ -47,8 +47,8 @@ export function evaluate(question: Question): Verdict {
   if (resource === 'deny') return { decision: 'explicitDeny', by: 'resource-based policy' };
 
   const sameAccount = (question.resourceAccount ?? principal.account) === principal.account;
-  if (principal.type === 'Service') return evaluateService(resource, sameAccount, resourcePolicy !== undefined);
   if (question.resourcePolicyRequired && !resource) return implicit('resource-based policy');
+  if (principal.type === 'Service') return evaluateService(resource, sameAccount, resourcePolicy !== undefined);
 
   // Within the account, a resource's policy that names the caller is enough. A session named by its role stays within its limits.
   const ownAllows = own === 'allow' || principal.type === 'Root';
