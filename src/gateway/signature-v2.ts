@@ -2,10 +2,11 @@
 import { createHmac } from 'node:crypto';
 import { AwsError } from '../platform/errors.ts';
 import { header, type SignedRequest, splitQuery, uriDecode } from './canonical-request.ts';
+import { findCredentials } from './known-credentials.ts';
 import { queryParameter } from './signature.ts';
 import { signatureMismatch } from './signature-errors.ts';
 import { sameSignature } from './signing-key.ts';
-import { type Authenticated, type AuthenticationOptions, findCredentials } from './sigv4.ts';
+import type { Authenticated, AuthenticationOptions } from './sigv4.ts';
 
 /** Query parameters that are part of the signed resource. */
 const SUB_RESOURCES = new Set(

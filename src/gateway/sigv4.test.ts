@@ -8,8 +8,9 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { AwsError } from '../platform/errors.ts';
 import type { Principal } from '../platform/principal.ts';
 import type { SignedRequest } from './canonical-request.ts';
+import type { KnownCredentials } from './known-credentials.ts';
 import type { ErrorFamily } from './signature-errors.ts';
-import { type AuthenticationOptions, authenticate, type KnownCredentials } from './sigv4.ts';
+import { type AuthenticationOptions, authenticate } from './sigv4.ts';
 
 const accessKeyId = 'AKIAIOSFODNN7EXAMPLE';
 const secretAccessKey = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';

@@ -6,25 +6,19 @@
 import { AwsError } from '../platform/errors.ts';
 import type { Principal } from '../platform/principal.ts';
 import { canonicalRequests, header, type SignedRequest, sha256 } from './canonical-request.ts';
+import { type CredentialLookup, findCredentials } from './known-credentials.ts';
 import { ALGORITHM, type ParsedSignature, parseSignature, queryParameter } from './signature.ts';
 import {
   badSignature,
   clockSkew,
   contentHashMismatch,
   type ErrorFamily,
-  expiredSessionToken,
   incompleteSignature,
-  invalidSessionToken,
   missingAuthentication,
   signatureMismatch,
-  unknownAccessKey,
 } from './signature-errors.ts';
 import { isSignedV2, verifyV2 } from './signature-v2.ts';
 import { type Scope, sameSignature, scopeText, sign, signingKey } from './signing-key.ts';
-
-/** What is known of an access key. `invalid-token`: the session token is not of this key. */
-export type KnownCredentials = { secret: string; principal: Principal } | 'unknown' | 'invalid-token' | 'expired';
-export type CredentialLookup = (accessKeyId: string, sessionToken: string | undefined) => Promise<KnownCredentials>;
 
 export interface AuthenticationOptions {
   family: ErrorFamily;
@@ -89,19 +83,6 @@ export async function authenticate(request: SignedRequest, options: Authenticati
     form: parsed.form,
     payload: payloadOf(claimed, { key, scope: scopeText(parsed.scope), timestamp: parsed.timestamp, signature: parsed.signature }),
   };
-}
-
-/** The secret of an access key; every reason against it as the family's error. */
-export async function findCredentials(
-  accessKeyId: string,
-  sessionToken: string | undefined,
-  { lookup, family }: Pick<AuthenticationOptions, 'lookup' | 'family'>,
-): Promise<{ secret: string; principal: Principal }> {
-  const known = await lookup(accessKeyId, sessionToken);
-  if (known === 'unknown') throw unknownAccessKey(family, accessKeyId);
-  if (known === 'invalid-token') throw invalidSessionToken(family);
-  if (known === 'expired') throw expiredSessionToken(family);
-  return known;
 }
 
 /** Five minutes of skew either way, fifteen for S3; presigned requests from their date until they expire. */
