@@ -14,6 +14,8 @@ import {
   type InstanceTarget,
   RegisterOnPremisesInstanceCommand,
   type RevisionLocation,
+  UpdateDeploymentGroupCommand,
+  type UpdateDeploymentGroupCommandInput,
 } from '@aws-sdk/client-codedeploy';
 import {
   CreateAccessKeyCommand,
@@ -107,7 +109,7 @@ export interface HostCommand {
 }
 
 /** What a simulated host does with a command. Default: everything succeeds. */
-export type Behaviour = (command: HostCommand, host: SimulatedHost) => Promise<Outcome | undefined> | Outcome | undefined;
+export type Behaviour = (command: HostCommand, host: SimulatedHost) => Outcome | Promise<Outcome>;
 export type Outcome = 'noop' | 'succeed' | { fail: object };
 
 /** A host whose agent does nothing but speak the protocol. */
@@ -172,7 +174,7 @@ export class SimulatedHost implements AsyncDisposable {
       if (!command) continue;
       this.seen.push(`${command.DeploymentExecutionId.split('/')[2]} ${command.CommandName}`);
       await this.#persist(() => this.specification(command));
-      const outcome = (await this.behave(command, this)) ?? 'succeed';
+      const outcome = await this.behave(command, this);
       const { CommandStatus } = (await this.#persist(() => this.acknowledge(command, outcome === 'noop'))) ?? {};
       if (CommandStatus === 'InProgress') await this.#persist(() => this.complete(command, outcome));
     }
@@ -217,13 +219,29 @@ export class Rollouts {
 
   static async open(server: TestServer): Promise<Rollouts> {
     const rollouts = new Rollouts(server);
-    const trust = statement({ Principal: { Service: 'codedeploy.amazonaws.com' }, Action: 'sts:AssumeRole' });
-    const { Role } = await rollouts.iam.send(new CreateRoleCommand({ RoleName: 'deployer', AssumeRolePolicyDocument: trust }));
-    rollouts.roleArn = Role!.Arn!;
-    const reading = statement({ Action: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket'], Resource: '*' });
-    await rollouts.iam.send(new PutRolePolicyCommand({ RoleName: 'deployer', PolicyName: 'revisions', PolicyDocument: reading }));
+    rollouts.roleArn = await rollouts.role('deployer');
     await rollouts.s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
     return rollouts;
+  }
+
+  /** A role that CodeDeploy may assume and that may look at revisions. Its ARN. */
+  async role(name: string): Promise<string> {
+    const trust = statement({ Principal: { Service: 'codedeploy.amazonaws.com' }, Action: 'sts:AssumeRole' });
+    const { Role } = await this.iam.send(new CreateRoleCommand({ RoleName: name, AssumeRolePolicyDocument: trust }));
+    const reading = statement({ Action: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket'], Resource: '*' });
+    await this.iam.send(new PutRolePolicyCommand({ RoleName: name, PolicyName: 'revisions', PolicyDocument: reading }));
+    return Role!.Arn!;
+  }
+
+  async changeGroup(applicationName: string, change: Partial<UpdateDeploymentGroupCommandInput>): Promise<void> {
+    const input = { applicationName, currentDeploymentGroupName: 'Fleet', ...change };
+    await this.codedeploy.send(new UpdateDeploymentGroupCommand(input));
+  }
+
+  /** Lets a user do that on anything. */
+  async allow(user: string, action: string): Promise<void> {
+    const document = statement({ Action: action, Resource: '*' });
+    await this.iam.send(new PutUserPolicyCommand({ UserName: user, PolicyName: 'more', PolicyDocument: document }));
   }
 
   /** A revision whose bytes nobody reads: simulated hosts install nothing. */
