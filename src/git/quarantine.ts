@@ -4,7 +4,7 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { PassThrough } from 'node:stream';
-import type { BlobStore } from '../ports/blobs/port.ts';
+import type { BlobInfo, BlobStore } from '../ports/blobs/port.ts';
 import type { ObjectType } from './objects.ts';
 import { isObjectId, parseTag } from './objects.ts';
 import { largePackedObjects, objectCount, packOffset } from './pack-index.ts';
@@ -235,10 +235,13 @@ export class Quarantine {
 /** Stores the bytes of a pack while git indexes them. */
 class CopyOnTheWay {
   readonly #through = new PassThrough({ highWaterMark: 1024 * 1024 });
-  readonly #put: Promise<{ size: number } | undefined>;
+  readonly #keeping: Keeping;
+  readonly #put: Promise<BlobInfo>;
   readonly #source: Readable | undefined;
 
-  constructor(pack: Readable | Uint8Array, { blobs, key }: Keeping, signal: AbortSignal | undefined) {
+  constructor(pack: Readable | Uint8Array, keeping: Keeping, signal: AbortSignal | undefined) {
+    const { blobs, key } = keeping;
+    this.#keeping = keeping;
     if (pack instanceof Uint8Array) {
       this.#put = key.then((name) => blobs.put(name, pack, signal));
     } else {
@@ -252,12 +255,14 @@ class CopyOnTheWay {
 
   /** True when the blob is the pack as git has it, byte for byte. */
   async finish(size: number): Promise<boolean> {
-    return (await this.#put)?.size === size;
+    return (await this.#put).size === size;
   }
 
   cancel(): void {
     this.#source?.unpipe(this.#through);
     this.#through.destroy(new Error('The pack was refused.'));
+    // It may have been whole before it was found to be bad. Should this fail too, the announcement is still there.
+    this.#put.then((info) => this.#keeping.blobs.delete(info.key)).catch(() => {});
   }
 }
 
