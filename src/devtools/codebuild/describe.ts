@@ -1,5 +1,5 @@
 /** Rows as the API shows them. */
-import { buildArn, buildId, logsOf, projectArn } from './names.ts';
+import { buildArn, buildId, logsLink, logsOf, projectArn } from './names.ts';
 import type { Build, BuildRow, Project, ProjectRow, StoredPhase } from './tables.ts';
 
 export function describeProject(row: ProjectRow): Project {
@@ -53,6 +53,7 @@ function describeLogs(row: BuildRow, config: BuildRow['definition']['logsConfig'
   const s3Key = s3?.status === 'ENABLED' ? s3LogLocation(row, s3.location ?? '') : undefined;
   return {
     ...watch,
+    deepLink: watch && logsLink(row.region, watch),
     cloudWatchLogs: config?.cloudWatchLogs ?? { status: 'ENABLED' },
     cloudWatchLogsArn: watch && `arn:aws:logs:${row.region}:${row.account}:log-group:${watch.groupName}:log-stream:${watch.streamName}`,
     s3Logs: s3 ?? { status: 'DISABLED', encryptionDisabled: false },

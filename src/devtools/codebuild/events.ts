@@ -1,6 +1,6 @@
 /** The events of a build, in the shape of the samples in the CodeBuild user guide ("Build notifications input format reference"). */
 import type { AwsEvent, Transaction } from '../../platform/platform.ts';
-import { buildArn, logsOf } from './names.ts';
+import { buildArn, logsLink, logsOf } from './names.ts';
 import type { BuildRow, StoredPhase } from './tables.ts';
 
 /** Of the build as it is after the change. */
@@ -76,7 +76,7 @@ function information(build: BuildRow): Record<string, unknown> {
           logs: {
             'group-name': logs.groupName,
             'stream-name': logs.streamName,
-            'deep-link': `https://console.aws.amazon.com/cloudwatch/home?region=${build.region}#logEvent:group=${logs.groupName};stream=${logs.streamName}`,
+            'deep-link': logsLink(build.region, logs),
           },
         }
       : {}),

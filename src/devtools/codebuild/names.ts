@@ -45,3 +45,8 @@ export function logsOf(
     streamName: wanted?.streamName ? `${wanted.streamName}/${build.id}` : build.id,
   };
 }
+
+/** The link of AWS's own console: tools print it, and the names in it are those of this installation. */
+export function logsLink(region: string, { groupName, streamName }: { groupName: string; streamName: string }): string {
+  return `https://console.aws.amazon.com/cloudwatch/home?region=${region}#logEvent:group=${groupName};stream=${streamName}`;
+}

@@ -19,6 +19,8 @@ export interface CheckedDefinition {
 
 const MAX_SECONDARIES = 12;
 const IDENTIFIER = /^[A-Za-z0-9_]{1,127}$/;
+/** A pipeline's artifacts are identified by their names, which may have dashes. */
+const ARTIFACT_NAME = /^[A-Za-z0-9_-]{1,127}$/;
 /** Sources that are a repository or a file somewhere: they have a location. */
 const LOCATED = new Set(['CODECOMMIT', 'S3', 'GITHUB', 'GITHUB_ENTERPRISE', 'BITBUCKET', 'GITLAB', 'GITLAB_SELF_MANAGED']);
 
@@ -73,6 +75,7 @@ function checkSecondarySources(sources: Source[], pipeline: boolean): void {
   checkIdentifiers(
     'source',
     sources.map((source) => source.sourceIdentifier),
+    pipeline,
   );
   for (const source of sources) {
     if (source.type === 'NO_SOURCE' || (source.type === 'CODEPIPELINE' && !pipeline)) {
@@ -105,6 +108,7 @@ function checkSecondaryArtifacts(artifacts: Artifacts[], pipeline: boolean): voi
   checkIdentifiers(
     'artifact',
     artifacts.map((artifact) => artifact.artifactIdentifier),
+    pipeline,
   );
   for (const artifact of artifacts) {
     if (artifact.type !== 'S3' && !pipeline) {
@@ -116,11 +120,11 @@ function checkSecondaryArtifacts(artifacts: Artifacts[], pipeline: boolean): voi
   }
 }
 
-function checkIdentifiers(what: 'source' | 'artifact', identifiers: (string | undefined)[]): void {
+function checkIdentifiers(what: 'source' | 'artifact', identifiers: (string | undefined)[], pipeline: boolean): void {
   const seen = new Set<string>();
   for (const identifier of identifiers) {
     if (!identifier) throw invalid(`Invalid secondary ${what}: ${what}Identifier is a required field for secondary ${what}s`);
-    if (!IDENTIFIER.test(identifier)) {
+    if (!(pipeline ? ARTIFACT_NAME : IDENTIFIER).test(identifier)) {
       throw invalid(
         `Invalid ${what}Identifier ${identifier}: it can contain only alphanumeric characters and underscores, and must be less than 128 characters`,
       );
