@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFile, spawnSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import {
   AddUserToGroupCommand,
   AttachGroupPolicyCommand,
@@ -40,6 +42,9 @@ import {
 } from '@aws-sdk/client-iam';
 import { refused } from '../support/refused.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+
+const run = promisify(execFile);
+const hasCli = spawnSync('aws', ['--version']).status === 0;
 
 let server: TestServer;
 let iam: IAMClient;
@@ -227,5 +232,27 @@ describe('tags', () => {
     assert.deepEqual((await iam.send(new ListRoleTagsCommand({ RoleName: 'tagged' }))).Tags, [{ Key: 'a', Value: '1' }]);
     await iam.send(new UntagRoleCommand({ RoleName: 'tagged', TagKeys: ['a'] }));
     assert.deepEqual((await iam.send(new ListRoleTagsCommand({ RoleName: 'tagged' }))).Tags, []);
+  });
+});
+
+describe('the AWS CLI', { skip: hasCli ? false : 'the AWS CLI is not installed' }, () => {
+  const aws = async (...args: string[]) =>
+    JSON.parse((await run('aws', ['iam', ...args, '--output', 'json'], { env: server.env })).stdout || '{}');
+
+  it('makes a user the way `aws deploy register` does, and sees its policies decoded', async () => {
+    const PolicyDocument = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: ['s3:Get*', 's3:List*'], Resource: '*' }] };
+    const { User } = await aws('create-user', '--path', '/AWS/CodeDeploy/', '--user-name', 'Box1');
+    assert.equal(User.Arn, `arn:aws:iam::${server.account}:user/AWS/CodeDeploy/Box1`);
+    const { AccessKey } = await aws('create-access-key', '--user-name', 'Box1');
+    await aws('put-user-policy', '--user-name', 'Box1', '--policy-name', 'agent', '--policy-document', JSON.stringify(PolicyDocument));
+    assert.deepEqual((await aws('get-user-policy', '--user-name', 'Box1', '--policy-name', 'agent')).PolicyDocument, PolicyDocument);
+    assert.deepEqual((await aws('list-user-policies', '--user-name', 'Box1')).PolicyNames, ['agent']);
+    await aws('delete-user-policy', '--user-name', 'Box1', '--policy-name', 'agent');
+    await aws('delete-access-key', '--user-name', 'Box1', '--access-key-id', AccessKey.AccessKeyId);
+    await aws('delete-user', '--user-name', 'Box1');
+    await assert.rejects(
+      aws('get-user', '--user-name', 'Box1'),
+      /\(NoSuchEntity\) when calling the GetUser operation: The user with name Box1 cannot/,
+    );
   });
 });

@@ -9,6 +9,7 @@ import {
   CreateUserCommand,
   DeleteRoleCommand,
   DeleteRolePolicyCommand,
+  GetRoleCommand,
   GetUserCommand,
   IAMClient,
   ListUsersCommand,
@@ -133,6 +134,9 @@ describe('AssumeRole', () => {
     );
     await allowRole('reader', statement('iam:List*'));
     await asRole.send(new ListUsersCommand({}));
+    const lastUsed = async () => (await iam.send(new GetRoleCommand({ RoleName: 'reader' }))).Role!.RoleLastUsed!;
+    while (!(await lastUsed()).LastUsedDate);
+    assert.equal((await lastUsed()).Region, server.region);
     await iam.send(new DeleteRolePolicyCommand({ RoleName: 'reader', PolicyName: 'p' }));
     await refused(asRole.send(new ListUsersCommand({})), 'AccessDenied');
     await iam.send(new DeleteRoleCommand({ RoleName: 'reader' }));
