@@ -9,6 +9,7 @@ import { createClients } from './gateway/invoke.ts';
 import { Registry } from './gateway/registry.ts';
 import { type Listening, listen } from './gateway/server.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
+import type { Clients } from './platform/aws.ts';
 import type { Config, Ports } from './platform/config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './platform/database/embedded.ts';
 import { migrate, type Schema } from './platform/database/migrate.ts';
@@ -33,6 +34,8 @@ export interface Penstock {
   platform: Platform;
   /** The administrator's access key of the first account. */
   administrator: { accessKeyId: string; secretAccessKey: string };
+  /** Every service, as that administrator, in process. */
+  clients: Clients;
   /** PEM file of the local CA. */
   caFile: string;
   /** Finishes what is running, gives back what is claimed, and stops the database if nobody else uses it. */
@@ -82,7 +85,11 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
       const jobs: Jobs = await startJobs(platform, pool, services, processes);
       undo.push(() => jobs.stop());
     }
-    return { config, platform, administrator, caFile, stop };
+    const known = await access.credentials(administrator.accessKeyId, undefined);
+    if (typeof known === 'string')
+      throw new Error("The administrator's access key was deleted; there is no other way in for this command.");
+    const clients = platform.aws.asPrincipal(known.principal, config.region);
+    return { config, platform, administrator, clients, caFile, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -31,7 +31,7 @@ export const uploadArchive = operation('codecommit', 'UploadArchive', {
       Key: key,
       Body: body,
       ContentType: 'application/zip',
-      Metadata: { 'codepipeline-commit-id': commitId },
+      Metadata: { 'codepipeline-revision-id': commitId },
       ...(kmsKeyId ? { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyId } : {}),
     });
     return { eTag: stored.ETag, versionId: stored.VersionId };

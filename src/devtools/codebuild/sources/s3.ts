@@ -45,7 +45,9 @@ async function fetchZip(
   } finally {
     await rm(file, { force: true });
   }
-  return object.VersionId ?? version ?? object.ETag?.replaceAll('"', '');
+  // An artifact of a pipeline says which commit or version its source action took.
+  const revision = one.source.type === 'CODEPIPELINE' ? object.Metadata?.['codepipeline-revision-id'] : undefined;
+  return revision ?? object.VersionId ?? version ?? object.ETag?.replaceAll('"', '');
 }
 
 async function fetchFolder(

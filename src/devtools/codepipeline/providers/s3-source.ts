@@ -18,6 +18,9 @@ export const s3Source: Provider = {
       Bucket: artifact!.bucket,
       Key: artifact!.key,
       CopySource: `${Bucket}/${Key.split('/').map(encodeURIComponent).join('/')}?versionId=${VersionId}`,
+      MetadataDirective: 'REPLACE',
+      ContentType: head.ContentType,
+      Metadata: { ...head.Metadata, 'codepipeline-revision-id': VersionId },
       ...(encryptionKey ? { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: encryptionKey } : {}),
     });
     return {
