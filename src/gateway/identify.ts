@@ -27,7 +27,10 @@ export function identify(exchange: Exchange): void {
   const entry =
     (scope && gateway.registry.bySigningName(scope.service)) ??
     (action !== undefined ? gateway.registry.byAction(action, queryParameter(call.query, 'Version')) : undefined);
-  if (entry) return useEntry(exchange, entry);
+  if (entry) {
+    useEntry(exchange, entry);
+    return;
+  }
   if (scope) {
     throw new AwsError('NotImplementedException', `Penstock does not have the service "${scope.service}".`, { status: 501 });
   }

@@ -37,7 +37,14 @@ export const codedeploy = defineService('codedeploy', {
     listDeploymentConfigs: configs.listDeploymentConfigs,
     deleteDeploymentConfig: configs.deleteDeploymentConfig,
 
-    ...deployments,
+    createDeployment: deployments.createDeployment,
+    getDeployment: deployments.getDeployment,
+    batchGetDeployments: deployments.batchGetDeployments,
+    listDeployments: deployments.listDeployments,
+    stopDeployment: deployments.stopDeployment,
+    continueDeployment: deployments.continueDeployment,
+    skipWaitTimeForInstanceTermination: deployments.skipWaitTimeForInstanceTermination,
+    putLifecycleEventHookExecutionStatus: deployments.putLifecycleEventHookExecutionStatus,
 
     getDeploymentTarget: targets.getDeploymentTarget,
     batchGetDeploymentTargets: targets.batchGetDeploymentTargets,

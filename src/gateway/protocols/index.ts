@@ -6,9 +6,9 @@ import { queryCodec } from './query.ts';
 import { restJsonCodec } from './rest-json.ts';
 import { restXmlCodec } from './rest-xml.ts';
 
-export type { Codec, WireError, WireRequest, WireResponse } from './codec.ts';
+export type { Codec, WireError, WireResponse } from './codec.ts';
 export { takesStream } from './http-bindings.ts';
-export { findRestOperation, type RestOperation } from './routes.ts';
+export { findRestOperation } from './routes.ts';
 
 const CODECS: Partial<Record<Protocol, Codec>> = {
   json: jsonCodec,

@@ -45,7 +45,7 @@ function compileWithVariables(text: string, { wildcards, ignoreCase }: PatternOp
     for (const piece of pieces) {
       if (Array.isArray(piece)) codes.push(...piece);
       else {
-        const value = valueOf(piece, resolve);
+        const value = variableValue(piece, resolve);
         if (value === undefined) return undefined;
         // What a variable stands for is text, not a pattern: a user called `*` gains nothing.
         codes.push(...toCodes(ignoreCase ? value.toLowerCase() : value, false));
@@ -62,7 +62,7 @@ function compileWithVariables(text: string, { wildcards, ignoreCase }: PatternOp
   };
 }
 
-function valueOf({ key, fallback }: Variable, resolve: Resolve): string | undefined {
+function variableValue({ key, fallback }: Variable, resolve: Resolve): string | undefined {
   // `${*}`, `${?}` and `${$}` are the characters themselves.
   if (key === '*' || key === '?' || key === '$') return key;
   const found = resolve(key);
