@@ -1,5 +1,5 @@
 /** The canonical form of a request that Signature Version 4 signs. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** A request as it came over the wire: nothing decoded, nothing normalised. */
 export interface SignedRequest {
@@ -46,7 +46,7 @@ export function splitQuery(query: string): [name: string, value: string][] {
 }
 
 export function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+  return hash('sha256', data, 'hex');
 }
 
 /**
@@ -73,7 +73,8 @@ function canonicalHeader(request: SignedRequest, name: string): string {
 }
 
 function collapse(value: string): string {
-  return value.trim().replace(/\s+/g, ' ');
+  const trimmed = value.trim();
+  return /\s\s|[\t\n\v\f\r]/.test(trimmed) ? trimmed.replace(/\s+/g, ' ') : trimmed;
 }
 
 function canonicalPaths(path: string, style: 's3' | 'normalized'): string[] {

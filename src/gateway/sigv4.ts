@@ -3,6 +3,7 @@
  * still makes). The signature covers the payload only by its hash: the answer says what remains to be checked on the body.
  */
 
+import type { KeyObject } from 'node:crypto';
 import { AwsError } from '../platform/errors.ts';
 import type { Principal } from '../platform/principal.ts';
 import { canonicalRequests, header, type SignedRequest, sha256 } from './canonical-request.ts';
@@ -43,7 +44,7 @@ export type Payload =
 
 /** Where the chain of chunk signatures begins. */
 export interface ChunkSeed {
-  key: Buffer;
+  key: KeyObject;
   scope: string;
   timestamp: string;
   signature: string;
@@ -181,7 +182,13 @@ function payloadOf(claimed: string, seed: ChunkSeed): Payload {
   return claimed === 'UNSIGNED-PAYLOAD' ? { kind: 'unsigned' } : { kind: 'hash', sha256: claimed };
 }
 
-function signatureMatches(request: SignedRequest, parsed: ParsedSignature, key: Buffer, payloadHash: string, family: ErrorFamily): boolean {
+function signatureMatches(
+  request: SignedRequest,
+  parsed: ParsedSignature,
+  key: KeyObject,
+  payloadHash: string,
+  family: ErrorFamily,
+): boolean {
   const prefix = `${ALGORITHM}\n${parsed.timestamp}\n${scopeText(parsed.scope)}\n`;
   for (const canonical of canonicalRequests(request, parsed.signedHeaders, payloadHash, family === 's3' ? 's3' : 'normalized')) {
     if (sameSignature(sign(key, prefix + sha256(canonical)), parsed.signature)) return true;
