@@ -110,14 +110,14 @@ test('a command delivered again is not run again, only reported again', async (t
 });
 
 test('an acknowledgement answered with an end stops the command', async (t) => {
-  const { server, deploy, root } = await startAgent(t, signer);
+  const { server, deploy, root, stop } = await startAgent(t, signer);
   await deploy(bundle('one'), { events: ['DownloadBundle'] });
-  server.ackStatus = 'Failed';
-  const noop = await server.run('BeforeInstall', { deployment: 'd-1', key: 'd-1.zip' });
+  for (const id of ['noop', 'cancelled']) server.ackStatuses.set(id, 'Failed');
+  const noop = await server.run('BeforeInstall', { deployment: 'd-1', key: 'd-1.zip' }, 'noop');
   assert.equal(noop.diagnostics.message, 'Succeeded: CompletedNoopCommand');
   server.deliver('Install', { deployment: 'd-1', key: 'd-1.zip' }, 'cancelled');
-  server.ackStatus = 'InProgress';
   await server.run('ValidateService', { deployment: 'd-1', key: 'd-1.zip' });
+  await stop();
   assert.deepEqual(await treeOf(root), {});
   assert.ok(
     !server.calls.some(({ operation, input }) => operation === 'PutHostCommandComplete' && input.HostCommandIdentifier === 'cancelled'),

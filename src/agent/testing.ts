@@ -34,8 +34,8 @@ export interface CommandServer {
   completion(id: string): Promise<Completion>;
   /** Answers every call with this while it is set. */
   failure: { status: number; body: string } | undefined;
-  /** What acknowledgements are answered with. */
-  ackStatus: string;
+  /** What acknowledgements are answered with, by command; `InProgress` for others. */
+  ackStatuses: Map<string, string>;
   /** Puts the signed specification into the answer; to be replaced by a test that tampers. */
   envelope(text: string): Promise<{ Format: string; Payload: string }>;
   close(): Promise<void>;
@@ -70,7 +70,7 @@ export async function startCommandServer(signer: Signer): Promise<CommandServer>
     objects: new Map(),
     calls: [],
     failure: undefined,
-    ackStatus: 'InProgress',
+    ackStatuses: new Map(),
     envelope: async (text) => ({ Format: 'PKCS7/JSON', Payload: await signer.sign(text) }),
     run(event, spec, id = `command-${++commands}`) {
       const completion = self.completion(id);
@@ -138,8 +138,8 @@ export async function startCommandServer(signer: Signer): Promise<CommandServer>
       });
       return { DeploymentSystem: 'CodeDeploy', DeploymentSpecification: { GenericEnvelope: await self.envelope(text) } };
     },
-    async PutHostCommandAcknowledgement() {
-      return { CommandStatus: self.ackStatus };
+    async PutHostCommandAcknowledgement({ HostCommandIdentifier: id }) {
+      return { CommandStatus: self.ackStatuses.get(id) ?? 'InProgress' };
     },
     async PutHostCommandComplete({ HostCommandIdentifier: id, CommandStatus: status, Diagnostics }) {
       reports.push({ id, status, diagnostics: JSON.parse(Diagnostics.Payload) });
