@@ -4,7 +4,7 @@ import type { Platform } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
 import { findProvider } from './action-types.ts';
 import { actionEvent } from './events.ts';
-import { declarationOf } from './pipelines.ts';
+import { declarationOf } from './find-pipeline.ts';
 import { providerOf } from './providers/index.ts';
 import type { ActionJob, Outcome } from './providers/provider.ts';
 import { ACTION, PIPELINE } from './start.ts';

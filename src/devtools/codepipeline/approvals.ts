@@ -2,7 +2,7 @@
 import { operation } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { actionEvent } from './events.ts';
-import { declarationOf, findPipeline } from './pipelines.ts';
+import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { PIPELINE } from './start.ts';
 import type { ActionRunRow, ExecutionRow } from './tables.ts';
 import './tables.ts';

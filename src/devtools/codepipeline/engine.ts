@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
 import { actionEvent, pipelineEvent, stageEvent } from './events.ts';
-import { declarationOf } from './pipelines.ts';
+import { declarationOf } from './find-pipeline.ts';
 import { ACTION } from './start.ts';
 import type {
   ActionDeclaration,

@@ -2,7 +2,7 @@
 import { type OperationContext, operation, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { pipelineEvent } from './events.ts';
-import { declarationOf, findPipeline } from './pipelines.ts';
+import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { PIPELINE, startExecution, type Trigger } from './start.ts';
 import type { ActionRunRow, Declaration, ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';

@@ -2,7 +2,7 @@
 import { operation, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { findExecution } from './executions.ts';
-import { declarationOf, findPipeline } from './pipelines.ts';
+import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { externalId } from './state.ts';
 import type { ActionDeclaration, ActionRunRow, Artifact, Declaration } from './tables.ts';
 import './tables.ts';

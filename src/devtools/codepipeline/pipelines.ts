@@ -1,8 +1,9 @@
 /** Pipelines and their versions. */
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from '../../platform/platform.ts';
-import { type OperationContext, operation, type RequestContext } from '../../platform/service.ts';
+import { type OperationContext, operation } from '../../platform/service.ts';
 import { arnOf, pipelineArn } from './arns.ts';
+import { declarationOf, findPipeline, pipelineNotFound } from './find-pipeline.ts';
 import { startExecution } from './start.ts';
 import { checkStructure, StructureError } from './structure.ts';
 import type { Declaration, PipelineRow } from './tables.ts';
@@ -115,7 +116,7 @@ export const updatePipeline = operation('codepipeline', 'UpdatePipeline', {
         .where((eb) => eb.and({ account: ctx.account, region: ctx.region, name: declaration.name }))
         .forUpdate()
         .executeTakeFirst();
-      if (!current) throw notFound(ctx as never, declaration.name);
+      if (!current) throw pipelineNotFound(ctx as never, declaration.name);
       const row: PipelineRow = {
         ...current,
         version: current.version + 1,
@@ -131,37 +132,6 @@ export const updatePipeline = operation('codepipeline', 'UpdatePipeline', {
     return { pipeline: { ...declaration, version } };
   },
 });
-
-function notFound(ctx: OperationContext<'PipelineNotFoundException'>, name: string): Error {
-  return ctx.error('PipelineNotFoundException', `Account '${ctx.account}' does not have a pipeline with name '${name}'`);
-}
-
-export async function findPipeline(ctx: OperationContext<'PipelineNotFoundException'>, name: string): Promise<PipelineRow> {
-  const row = await pipelineNamed(ctx, name);
-  if (row) return row;
-  throw notFound(ctx, name);
-}
-
-export function pipelineNamed(ctx: RequestContext, name: string): Promise<PipelineRow | undefined> {
-  return ctx.read
-    .selectFrom('codepipeline.pipelines')
-    .selectAll()
-    .where((eb) => eb.and({ account: ctx.account, region: ctx.region, name }))
-    .executeTakeFirst();
-}
-
-export async function declarationOf(
-  read: Pick<Transaction['sql'], 'selectFrom'>,
-  pipelineId: string,
-  version: number,
-): Promise<Declaration | undefined> {
-  const row = await read
-    .selectFrom('codepipeline.versions')
-    .select('declaration')
-    .where((eb) => eb.and({ pipeline_id: pipelineId, version }))
-    .executeTakeFirst();
-  return row?.declaration;
-}
 
 export const getPipeline = operation('codepipeline', 'GetPipeline', {
   authorize: ({ name }, ctx) => arnOf(ctx, name),

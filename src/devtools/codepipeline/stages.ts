@@ -2,7 +2,7 @@
 import { type OperationContext, operation } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { pipelineEvent, stageEvent } from './events.ts';
-import { declarationOf, findPipeline } from './pipelines.ts';
+import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { PIPELINE } from './start.ts';
 import type { ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';

@@ -1,7 +1,7 @@
 /** GetPipelineState: every stage and action as it stands now. */
 import { operation, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
-import { declarationOf, findPipeline } from './pipelines.ts';
+import { declarationOf, findPipeline } from './find-pipeline.ts';
 import type { ActionDeclaration, ActionRunRow, ExecutionRow, StageDeclaration, StageRunRow } from './tables.ts';
 import './tables.ts';
 

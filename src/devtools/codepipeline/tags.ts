@@ -1,7 +1,7 @@
 /** Tags of pipelines. */
 import type { Transaction } from '../../platform/platform.ts';
 import { type OperationContext, operation, type ShapeOf } from '../../platform/service.ts';
-import { pipelineNamed } from './pipelines.ts';
+import { pipelineNamed } from './find-pipeline.ts';
 import type { PipelineRow } from './tables.ts';
 import './tables.ts';
 

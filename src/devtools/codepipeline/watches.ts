@@ -2,7 +2,7 @@
 
 import type { Platform } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
-import { declarationOf } from './pipelines.ts';
+import { declarationOf } from './find-pipeline.ts';
 import { startExecution } from './start.ts';
 import type { Declaration, PipelineRow } from './tables.ts';
 import './tables.ts';
