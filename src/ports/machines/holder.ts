@@ -5,12 +5,11 @@ import type { Readable, Writable } from 'node:stream';
 import { bubblewrapCommand } from './bubblewrap.ts';
 import type { Layout } from './layout.ts';
 import type { Site } from './local-driver.ts';
-import { identify, isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
+import { identify, type ProcessIdentity } from './proc.ts';
 import { markEnvironment } from './process-set.ts';
 import { joiner } from './spawn.ts';
 import { unshareCommand } from './unshare.ts';
 import { type IdMapping, mapLine } from './users.ts';
-import { until } from './wait.ts';
 
 /** The programs found by the probe. */
 export interface SandboxTools {
@@ -116,21 +115,6 @@ export async function startHolder(
     for (const stream of child.stdio) stream?.destroy();
     child.unref();
   }
-}
-
-/**
- * Ends a machine's namespaces with all that runs in them: process 1 first, since its end is theirs. The builder sees that and ends by
- * itself; it is killed only if it does not, so that it can still take note of process 1, which otherwise nobody might.
- */
-export async function endHolders(holders: ProcessIdentity[]): Promise<void> {
-  const alive = () => holders.filter(isAlive);
-  const [first] = holders;
-  if (first && isAlive(first)) {
-    signalProcess(first.pid, 'SIGKILL');
-    if (await until(() => alive().length === 0, 2000)) return;
-  }
-  for (const holder of alive()) signalProcess(holder.pid, 'SIGKILL');
-  if (!(await until(() => alive().length === 0, 60_000))) throw new Error(`process ${alive()[0]?.pid} is still there a minute after KILL`);
 }
 
 /** In a session of its own, so that nothing that ends the server, not even a terminal's Ctrl-C, reaches it. */

@@ -5,11 +5,10 @@ import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:f
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ControlGroups, MachineGroup } from './cgroups.ts';
-import { endHolders } from './holder.ts';
 import { type Kind, LocalMachine } from './local-machine.ts';
 import { Pipes } from './pipes.ts';
 import type { Capabilities, Machine, MachineDriver, MachineSpec } from './port.ts';
-import { groupSet, markedSet, terminate } from './process-set.ts';
+import { endHolders, groupSet, markedSet, terminate } from './process-set.ts';
 import { loadState, type MachineState, makeMachineDirectory, saveState } from './state.ts';
 import type { View } from './view.ts';
 

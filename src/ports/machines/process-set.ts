@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import type { MachineGroup } from './cgroups.ts';
-import { markName, scan, signalProcess } from './proc.ts';
+import { isAlive, markName, type ProcessIdentity, scan, signalProcess } from './proc.ts';
 import { until } from './wait.ts';
 
 /**
@@ -79,6 +79,21 @@ export async function terminate(set: ProcessSet, graceMs: number, spare: (pid: n
 
 function nobody(): boolean {
   return false;
+}
+
+/**
+ * Ends a machine's namespaces with all that runs in them: process 1 first, since its end is theirs. The builder sees that and ends by
+ * itself; it is killed only if it does not, so that it can still take note of process 1, which otherwise nobody might.
+ */
+export async function endHolders(holders: ProcessIdentity[]): Promise<void> {
+  const alive = () => holders.filter(isAlive);
+  const [first] = holders;
+  if (first && isAlive(first)) {
+    signalProcess(first.pid, 'SIGKILL');
+    if (await until(() => alive().length === 0, 2000)) return;
+  }
+  for (const holder of alive()) signalProcess(holder.pid, 'SIGKILL');
+  if (!(await until(() => alive().length === 0, 60_000))) throw new Error(`process ${alive()[0]?.pid} is still there a minute after KILL`);
 }
 
 /** The environment that marks a process as belonging to a machine, and if given to one exec of it. */

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, realpathSync } from 'node:fs';
-import { endHolders, type SandboxTools, startHolder } from './holder.ts';
+import { type SandboxTools, startHolder } from './holder.ts';
 import { home, layoutOf, makeRoot, viewOf } from './layout.ts';
 import { type Furnished, LocalDriver, type Site } from './local-driver.ts';
 import { ExecStartError, type MachineDriver } from './port.ts';
 import { probeSandbox, type SandboxFinding } from './probe.ts';
 import { isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
-import { groupSet } from './process-set.ts';
+import { endHolders, groupSet } from './process-set.ts';
 import type { MachineState } from './state.ts';
 import { findUser, type IdMapping, mappingFor, type User } from './users.ts';
 
