@@ -3,15 +3,15 @@ import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { Selection } from '../runner/collect.ts';
 import type { BuildLog } from '../runner/log.ts';
-import { BuildFailure, type PhaseOutcome, type PhaseType } from '../runner/outcome.ts';
-import type { CacheKeys, CollectedArtifact, FetchedSources, World } from '../runner/world.ts';
+import { BuildFailure } from '../runner/outcome.ts';
+import type { CacheKeys, CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
 import { fetchSources, type SourceContext } from '../sources/fetch.ts';
 import { asStream } from '../sources/s3.ts';
 import { S3Cache } from '../storage/cache.ts';
 import { parseS3Location } from '../storage/s3-location.ts';
 import { uploadArtifact } from '../storage/upload-artifact.ts';
 import type { StoredArtifact } from '../tables.ts';
-import { type Changes, enterPhase, record } from './record.ts';
+import { type Changes, enterPhases } from './record.ts';
 
 /** bytes; a buildspec that is larger is none. */
 const MAX_BUILDSPEC = 2 * 1024 * 1024;
@@ -23,21 +23,20 @@ export class AwsWorld implements World {
   #changes: Changes = {};
   readonly #secondary: StoredArtifact[] = [];
   #sourceDirectory = '';
+  #begun = false;
 
   constructor(context: SourceContext, owner: string) {
     this.#context = context;
     this.#owner = owner;
   }
 
-  async enterPhase(next: PhaseType, outcome: PhaseOutcome): Promise<void> {
+  async enterPhases(steps: PhaseStep[], commands = false): Promise<void> {
+    const { platform, row } = this.#context;
     const changes = this.#changes;
     this.#changes = {};
-    await enterPhase(this.#context.platform, { id: this.#context.row.id, owner: this.#owner }, next, outcome, changes);
-  }
-
-  recordFirstCommand(): Promise<void> {
-    const { platform, row } = this.#context;
-    return record(platform, { id: row.id, owner: this.#owner }, { first_command_at: platform.now() });
+    if (commands && !this.#begun) changes.first_command_at = platform.now();
+    this.#begun ||= commands;
+    await enterPhases(platform, { id: row.id, owner: this.#owner }, steps, changes);
   }
 
   async fetchSources(_machine: Machine, root: string): Promise<FetchedSources> {

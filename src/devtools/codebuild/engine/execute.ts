@@ -9,13 +9,14 @@ import { isInline } from '../rules.ts';
 import { BuildLog } from '../runner/log.ts';
 import { BuildFailure, BuildInterrupt, outcomeOf, type PhaseOutcome, SUCCEEDED } from '../runner/outcome.ts';
 import { type BuildResult, runBuild } from '../runner/run-build.ts';
-import type { BuildRequest } from '../runner/world.ts';
+import type { BuildRequest, PhaseStep } from '../runner/world.ts';
 import type { BuildRow } from '../tables.ts';
 import { AwsWorld } from './aws-world.ts';
 import type { ClaimedBuild } from './claim.ts';
 import { awsVariables, buildVariables, limitsOf } from './environment.ts';
+import { hostTools } from './host-tools.ts';
 import { openCloudWatchSink, openS3Log, type S3Log } from './logs.ts';
-import { endBuild, enterPhase, LostBuild } from './record.ts';
+import { endBuild, enterPhases, LostBuild } from './record.ts';
 
 /** Between TERM and KILL of a stopped build's commands; StopBuild must be through in two seconds. */
 const STOP_GRACE_MS = 1_000;
@@ -64,13 +65,8 @@ class Execution {
       const clients = await this.#provision();
       if ('status' in clients) return await this.#end(clients, { status: clients.status, exportedVariables: [], retry: undefined });
       const machine = this.#machine as Machine;
-      await enterPhase(
-        this.#platform,
-        { id: row.id, owner },
-        'DOWNLOAD_SOURCE',
-        { status: 'SUCCEEDED', contexts: [] },
-        { isolation: machine.isolation },
-      );
+      const provisioned = { phase: 'DOWNLOAD_SOURCE', outcome: { status: 'SUCCEEDED' as const, contexts: [] } } satisfies PhaseStep;
+      await enterPhases(this.#platform, { id: row.id, owner }, [provisioned], { isolation: machine.isolation });
       const result = await this.#runOn(machine, clients);
       await this.#end(SUCCEEDED, result);
     } finally {
@@ -126,8 +122,10 @@ class Execution {
 
   async #createMachine(): Promise<void> {
     const { row } = this.#claimed;
+    const tools = hostTools(this.#platform.config.dataDir);
+    const limits = limitsOf(row.definition.environment?.computeType);
     this.#machine = await this.#platform.machines.create(
-      { id: row.machine ?? '', env: {}, limits: limitsOf(row.definition.environment?.computeType), network: 'host' },
+      { id: row.machine ?? '', env: { PATH: tools.path }, limits, mounts: tools.mounts, network: 'host' },
       this.#signal,
     );
   }

@@ -2,6 +2,7 @@
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { emitPhaseChange, emitStateChange } from '../events.ts';
 import type { FinalStatus, PhaseOutcome, PhaseType } from '../runner/outcome.ts';
+import type { PhaseStep } from '../runner/world.ts';
 import type { BuildRow, StoredArtifact, StoredPhase } from '../tables.ts';
 import { overTopic } from '../topics.ts';
 import { scheduleRetry } from './auto-retry.ts';
@@ -19,28 +20,24 @@ export interface Changes {
   secondary_artifacts?: StoredArtifact[];
 }
 
-/** Ends the current phase and begins the next. */
-export async function enterPhase(
+/** Ends the current phase and begins the next, for each step in turn. */
+export async function enterPhases(
   platform: Platform,
   build: { id: string; owner: string },
-  next: PhaseType,
-  outcome: PhaseOutcome,
+  steps: PhaseStep[],
   changes: Changes = {},
-): Promise<BuildRow> {
-  return platform.transaction(async (tx) => {
-    const row = await lockOwned(tx, build);
-    const { phases, completed } = turnTo(row.phases, next, outcome, platform.now());
-    const after = await update(tx, row.id, { phases: JSON.stringify(phases), ...stored(changes) });
-    await emitPhaseChange(tx, after, completed);
-    return after;
-  });
-}
-
-/** Facts that come up within a phase. */
-export async function record(platform: Platform, build: { id: string; owner: string }, changes: Changes): Promise<void> {
+): Promise<void> {
   await platform.transaction(async (tx) => {
     const row = await lockOwned(tx, build);
-    await update(tx, row.id, stored(changes));
+    const ended: StoredPhase[] = [];
+    let { phases } = row;
+    for (const { phase, outcome } of steps) {
+      const turned = turnTo(phases, phase, outcome, platform.now());
+      phases = turned.phases;
+      ended.push(turned.completed);
+    }
+    const after = await update(tx, row.id, { phases: JSON.stringify(phases), ...stored(changes) });
+    for (const phase of ended) await emitPhaseChange(tx, after, phase);
   });
 }
 
