@@ -124,10 +124,11 @@ class Execution {
     const { row } = this.#claimed;
     const tools = hostTools(this.#platform.config.dataDir);
     const limits = limitsOf(row.definition.environment?.computeType);
-    this.#machine = await this.#platform.machines.create(
-      { id: row.machine ?? '', env: { PATH: tools.path }, limits, mounts: tools.mounts, network: 'host' },
-      this.#signal,
-    );
+    const { machines } = this.#platform;
+    // A plain process sees all of the host anyway.
+    const mounts = machines.name === 'sandbox' ? tools.mounts : [];
+    const spec = { id: row.machine ?? '', env: { PATH: tools.path }, limits, mounts, network: 'host' as const };
+    this.#machine = await machines.create(spec, this.#signal);
   }
 
   async #runOn(machine: Machine, clients: Clients): Promise<BuildResult> {
