@@ -100,12 +100,13 @@ class MemoryWorld implements World {
     this.#source = source;
   }
 
-  enterPhase: World['enterPhase'] = async (next, outcome) => {
-    this.phases.set(this.#current, outcome);
-    this.phases.set(next, undefined);
-    this.#current = next;
+  enterPhases: World['enterPhases'] = async (steps) => {
+    for (const { phase, outcome } of steps) {
+      this.phases.set(this.#current, outcome);
+      this.phases.set(phase, undefined);
+      this.#current = phase;
+    }
   };
-  recordFirstCommand = async () => {};
   fetchSources: World['fetchSources'] = async (machine, root) => {
     const files: Record<string, Buffer> = {};
     for (const entry of readdirSync(this.#source, { recursive: true, withFileTypes: true })) {

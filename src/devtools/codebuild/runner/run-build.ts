@@ -10,7 +10,7 @@ import { type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEED
 import { selectRuntimes } from './runtimes.ts';
 import { refuseSecrets } from './secrets.ts';
 import { BuildShell } from './shell.ts';
-import type { BuildRequest, World } from './world.ts';
+import type { BuildRequest, PhaseStep, World } from './world.ts';
 
 export interface RunOptions {
   machine: Machine;
@@ -142,21 +142,22 @@ class BuildRun {
   async #runPhases(prepared: Prepared): Promise<PhaseOutcome> {
     const { world } = this.#options;
     let previous = SUCCEEDED;
-    let recorded = false;
+    // Phases without commands take no time: they are recorded together with the next that has some.
+    let steps: PhaseStep[] = [];
     for (const name of PHASE_NAMES) {
-      await world.enterPhase(PHASE_TYPE[name], previous);
-      this.#options.log.agent(`Entering phase ${PHASE_TYPE[name]}`);
-      if (!recorded && hasCommands(prepared.spec, name)) {
-        await world.recordFirstCommand();
-        recorded = true;
+      steps.push({ outcome: previous, phase: PHASE_TYPE[name] });
+      if (hasCommands(prepared.spec, name)) {
+        await world.enterPhases(steps, true);
+        steps = [];
       }
+      this.#options.log.agent(`Entering phase ${PHASE_TYPE[name]}`);
       previous = await runCommandPhase({ ...this.#options, spec: prepared.spec, shell: prepared.shell, phase: name });
       this.#logEnd(PHASE_TYPE[name], previous);
       if (previous.status === 'SUCCEEDED') continue;
       if (previous.status !== 'FAILED') return this.#end(previous);
       if (this.#noteFailure(prepared, name, previous) === 'finish') return previous;
     }
-    await world.enterPhase('UPLOAD_ARTIFACTS', previous);
+    await world.enterPhases([...steps, { outcome: previous, phase: 'UPLOAD_ARTIFACTS' }]);
     const upload = await this.#attempt(() => this.#upload(prepared));
     this.#logEnd('UPLOAD_ARTIFACTS', upload);
     return upload.status === 'SUCCEEDED' ? upload : this.#end(upload);
@@ -210,7 +211,7 @@ class BuildRun {
   }
 
   async #finalize(outcome: PhaseOutcome): Promise<void> {
-    await this.#options.world.enterPhase('FINALIZING', outcome);
+    await this.#options.world.enterPhases([{ outcome, phase: 'FINALIZING' }]);
   }
 
   async #attempt(work: () => Promise<void>): Promise<PhaseOutcome> {

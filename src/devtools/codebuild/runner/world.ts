@@ -45,11 +45,18 @@ export interface CollectedArtifact {
   s3Prefix: string | undefined;
 }
 
+export interface PhaseStep {
+  /** How the phase before this one ended. */
+  outcome: PhaseOutcome;
+  phase: PhaseType;
+}
+
 export interface World {
-  /** Ends the current phase with `outcome` and begins the next, durably and with its events. */
-  enterPhase(next: PhaseType, outcome: PhaseOutcome): Promise<void>;
-  /** Durable before the first of the users' commands runs: from here on a build is not started over after a crash. */
-  recordFirstCommand(): Promise<void>;
+  /**
+   * Ends the current phase and begins the next, for each step in turn, durably and with the events of each. `commands`: the users' commands
+   * run in the last one, so that from here on the build is not started over after a crash.
+   */
+  enterPhases(steps: PhaseStep[], commands?: boolean): Promise<void>;
   /** `root`: an empty directory inside, for all sources. */
   fetchSources(machine: Machine, root: string, log: BuildLog, signal: AbortSignal): Promise<FetchedSources>;
   fetchBuildspec(arn: string, signal: AbortSignal): Promise<string>;
