@@ -124,7 +124,7 @@ export class LocalDriver implements MachineDriver {
       const name = this.#groupName(spec.id);
       const state: MachineState = { spec, isolation, holders: [], stopped: false, ...(groups ? { group: name } : {}) };
       saveState(directory, state);
-      const site = this.#site(spec, groups?.create(name, spec.limits ?? {}));
+      const site = this.#site(spec, groups?.create(name, withOwn(spec.limits ?? {})));
       const furnished = await this.#flavour.furnish(site, undefined, signal);
       saveState(directory, { ...state, holders: furnished.holders });
       return this.#machine(site, furnished, groups, isolation, false);
@@ -179,6 +179,13 @@ export class LocalDriver implements MachineDriver {
   #leftoverPipes(): string[] {
     return existsSync(this.#directory) ? readdirSync(this.#directory).filter((name) => name.startsWith('.pipes-')) : [];
   }
+}
+
+/** The builder and process 1 of a sandbox, and the program that enters it, are in the machine's group but not of the user's making. */
+const ownProcesses = 3;
+
+function withOwn(limits: NonNullable<MachineSpec['limits']>): NonNullable<MachineSpec['limits']> {
+  return limits.pids === undefined ? limits : { ...limits, pids: limits.pids + ownProcesses };
 }
 
 /** Tells the machines of one directory from those of another on the same host, in marks and in names of control groups. */

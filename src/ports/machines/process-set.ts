@@ -93,7 +93,8 @@ export async function endHolders(holders: ProcessIdentity[]): Promise<void> {
     if (await until(() => alive().length === 0, 2000)) return;
   }
   for (const holder of alive()) signalProcess(holder.pid, 'SIGKILL');
-  if (!(await until(() => alive().length === 0, 60_000))) throw new Error(`process ${alive()[0]?.pid} is still there a minute after KILL`);
+  if (!(await until(() => alive().length === 0, killTimeoutMs)))
+    throw new Error(`process ${alive()[0]?.pid} is still there a minute after KILL`);
 }
 
 /** The environment that marks a process as belonging to a machine, and if given to one exec of it. */
