@@ -104,7 +104,7 @@ ${urls}
 Try what comes next, in another terminal:
   eval "$(./penstock env${data})"                 point the AWS CLI at this server
   aws codepipeline get-pipeline-state --name ${NAME}
-  aws logs tail /aws/codebuild/${NAME} 2>/dev/null || aws logs filter-log-events --log-group-name /aws/codebuild/${NAME}
+  aws logs filter-log-events --log-group-name /aws/codebuild/${NAME} --query "events[].message" --output text
   aws deploy list-deployments
 
 Change the application and push again:
