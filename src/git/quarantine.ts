@@ -249,6 +249,8 @@ class CopyOnTheWay {
       this.#put = key.then((name) => blobs.put(name, this.#through, signal));
       pack.pipe(this.#through);
     }
+    // It may be cancelled before the store has begun to read it, which must not end the process.
+    this.#through.on('error', () => {});
     // Whoever waits for it, if anybody does, hears of the failure.
     this.#put.catch(() => this.cancel());
   }
