@@ -24,18 +24,23 @@ import { ProcessRegistry } from './platform/processes.ts';
 import { loadMasterKey, sharedSecret } from './platform/secrets.ts';
 import { SignalHub } from './platform/signals.ts';
 import { openDiskBlobs } from './ports/blobs/disk.ts';
+import { createMachines } from './ports/machines/index.ts';
 import { services } from './services.ts';
 
 const POOL_SIZE = 40;
 const CERTIFICATE_DAYS = 825;
 
+type Credentials = { accessKeyId: string; secretAccessKey: string };
+
 export interface Penstock {
   config: Config;
   platform: Platform;
   /** The administrator's access key of the first account. */
-  administrator: { accessKeyId: string; secretAccessKey: string };
+  administrator: Credentials;
   /** Every service, as that administrator, in process. */
   clients: Clients;
+  /** Makes another account, with an administrator whose keys it tells; fails when it exists. */
+  addAccount(id: string): Promise<Credentials>;
   /** PEM file of the local CA. */
   caFile: string;
   /** Finishes what is running, gives back what is claimed, and stops the database if nobody else uses it. */
@@ -66,9 +71,7 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
       transaction: (work) => inTransaction(read, work),
       signals,
       blobs: await openDiskBlobs(path.join(config.dataDir, 'blobs'), keyring.derive('blobs')),
-      machines: await (
-        await import('./ports/machines/index.ts' as string).catch(() => ({ createMachines: () => undefined }))
-      ).createMachines({ kind: config.machines, dataDir: config.dataDir, log }),
+      machines: await createMachines({ kind: config.machines, dataDir: config.dataDir, log }),
       aws: createClients(gateway),
       keyring,
       paging: createPaging(keyring),
@@ -89,7 +92,7 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
     if (typeof known === 'string')
       throw new Error("The administrator's access key was deleted; there is no other way in for this command.");
     const clients = platform.aws.asPrincipal(known.principal, config.region);
-    return { config, platform, administrator, clients, caFile, stop };
+    return { config, platform, administrator, clients, addAccount: (id) => addAccount(platform, id), caFile, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -133,16 +136,19 @@ function schemas(): Schema[] {
 }
 
 /** The first account and its administrator: made once, whoever of several first starts comes first. */
-async function firstAccount(platform: Platform, pool: Connections['pool']): Promise<Penstock['administrator']> {
+async function firstAccount(platform: Platform, pool: Connections['pool']): Promise<Credentials> {
   const secret = await sharedSecret(pool, platform.keyring, 'administrator', async () => {
-    const made = await platform.transaction(async (tx) => {
-      const administrator = await createAccount(tx, platform, platform.config.account);
-      for (const service of services) await service.accountCreated?.(tx, platform.config.account);
-      return administrator;
-    });
-    return Buffer.from(JSON.stringify(made));
+    return Buffer.from(JSON.stringify(await addAccount(platform, platform.config.account)));
   });
-  return JSON.parse(secret.toString()) as Penstock['administrator'];
+  return JSON.parse(secret.toString()) as Credentials;
+}
+
+function addAccount(platform: Platform, id: string): Promise<Credentials> {
+  return platform.transaction(async (tx) => {
+    const administrator = await createAccount(tx, platform, id);
+    for (const service of services) await service.accountCreated?.(tx, id);
+    return administrator;
+  });
 }
 
 async function openDoors(gateway: Gateway, ports: Ports): Promise<Listening[]> {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 /** The command line: one file per subcommand in `commands/`. */
 import { Command } from 'commander';
+import { accountCommand } from './commands/account.ts';
 import { agentCommand } from './commands/agent.ts';
 import { caCommand } from './commands/ca.ts';
 import { demoCommand } from './commands/demo.ts';
@@ -24,7 +25,8 @@ Examples:
   eval "$(penstock env)"              point the AWS CLI and SDKs at the running server
   penstock agent --config agent.yml   run the CodeDeploy agent on a host`,
   );
-for (const command of [demoCommand(), upCommand(), workerCommand(), envCommand(), agentCommand(), caCommand()]) program.addCommand(command);
+for (const command of [demoCommand(), upCommand(), workerCommand(), envCommand(), agentCommand(), accountCommand(), caCommand()])
+  program.addCommand(command);
 
 try {
   await program.parseAsync();
