@@ -53,8 +53,14 @@ class PlatformTransaction implements Transaction {
     options: { key?: string; queue?: string; runAt?: Date; maxAttempts?: number } = {},
   ): Promise<void> {
     const { key = null, queue = null, runAt = null, maxAttempts = JOB_ATTEMPTS } = options;
-    await sql`select graphile_worker.add_job(${job}, ${JSON.stringify(payload)}::json, queue_name => ${queue}::text,
-      run_at => ${runAt}::timestamptz, max_attempts => ${maxAttempts}::int, job_key => ${key}::text)`.execute(this.sql);
+    for (;;) {
+      const { rows } = await sql<{ id: number | null }>`
+        select job.id from graphile_worker.add_job(${job}, ${JSON.stringify(payload)}::json, queue_name => ${queue}::text,
+          run_at => ${runAt}::timestamptz, max_attempts => ${maxAttempts}::int, job_key => ${key}::text) as job`.execute(this.sql);
+      // add_job looks for a running job of the key first and adds then. When the waiting one starts in between, it adds nothing and says
+      // nothing: the wake-up would be lost. Asked again, it finds the running one and adds another beside it.
+      if (rows[0]?.id != null) return;
+    }
   }
 
   async reconcile(kind: string, id: string, at?: Date): Promise<void> {
