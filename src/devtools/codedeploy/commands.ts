@@ -4,7 +4,7 @@ import type { Transaction } from '../../platform/platform.ts';
 import { type Operation, operation, type RequestContext } from '../../platform/service.ts';
 import type { Deployment } from './deployment-rows.ts';
 import { endEvent, type LifecycleEvent, type Target } from './engine/target-progress.ts';
-import { nextCommand, requireHost, sawAgent } from './hosts.ts';
+import { callingHost, nextCommand, requireRegistered, sawAgent } from './hosts.ts';
 import { isNoop, readDiagnostics } from './lifecycle.ts';
 import { createSigner, type Signer } from './signer.ts';
 import { specificationText } from './specification.ts';
@@ -31,7 +31,8 @@ export function commandOperations(api: CommandApi): Record<string, Operation> {
     pollHostCommand: operation(api, 'PollHostCommand', {
       authorize,
       async handle(ctx, { HostIdentifier }) {
-        const host = await requireHost(ctx, HostIdentifier);
+        const host = callingHost(ctx, HostIdentifier);
+        await requireRegistered(ctx);
         await sawAgent(ctx, host);
         const command = await nextCommand(ctx, host, closing.signal);
         if (!command) return {};
@@ -39,7 +40,8 @@ export function commandOperations(api: CommandApi): Record<string, Operation> {
           HostCommand: {
             HostCommandIdentifier: command.command_id,
             HostIdentifier,
-            DeploymentExecutionId: await executionId(ctx, command.deployment_id, command.target),
+            // Four parts, as agents check.
+            DeploymentExecutionId: [ctx.account, ctx.region, command.deployment_id, command.target].join('/'),
             CommandName: command.name,
             Nonce: 0,
           },
@@ -50,7 +52,7 @@ export function commandOperations(api: CommandApi): Record<string, Operation> {
     getDeploymentSpecification: operation(api, 'GetDeploymentSpecification', {
       authorize,
       async handle(ctx, { DeploymentExecutionId, HostIdentifier }) {
-        const host = await requireHost(ctx, HostIdentifier);
+        const host = callingHost(ctx, HostIdentifier);
         const payload = await signedSpecification(ctx, host, DeploymentExecutionId);
         return {
           DeploymentSystem: 'CodeDeploy',
@@ -62,7 +64,7 @@ export function commandOperations(api: CommandApi): Record<string, Operation> {
     putHostCommandAcknowledgement: operation(api, 'PutHostCommandAcknowledgement', {
       authorize,
       async handle(ctx, { HostCommandIdentifier, Diagnostics }) {
-        const host = await requireHost(ctx);
+        const host = callingHost(ctx);
         return ctx.transaction(async (tx) => {
           const { event, deployment, target } = await lockCommand(tx, host, HostCommandIdentifier);
           if (event.ended_at) return { CommandStatus: statusFor(event.status) };
@@ -89,7 +91,7 @@ export function commandOperations(api: CommandApi): Record<string, Operation> {
         if (status !== 'Succeeded' && status !== 'Failed') {
           throw ctx.error('ClientException', `A command is completed as Succeeded or Failed, not as ${status}.`);
         }
-        const host = await requireHost(ctx);
+        const host = callingHost(ctx);
         await ctx.transaction(async (tx) => {
           const { event, deployment, target } = await lockCommand(tx, host, HostCommandIdentifier);
           if (event.ended_at) return;
@@ -104,7 +106,7 @@ export function commandOperations(api: CommandApi): Record<string, Operation> {
     postHostCommandUpdate: operation(api, 'PostHostCommandUpdate', {
       authorize,
       async handle(ctx, { HostCommandIdentifier }) {
-        const host = await requireHost(ctx);
+        const host = callingHost(ctx);
         const event = await ctx.read
           .selectFrom('codedeploy.events')
           .select('status')
@@ -149,7 +151,7 @@ async function lockCommand(
     .forUpdate('target')
     .executeTakeFirst();
   if (!target) throw unknownCommand(id);
-  // Read after the lock was had: before, somebody else may have ended the event.
+  // Read after the lock was had: before, somebody else may have ended the event, or stopped the deployment.
   const event = await tx.sql.selectFrom('codedeploy.events').selectAll().where('command_id', '=', id).executeTakeFirstOrThrow();
   const deployment = await tx.sql
     .selectFrom('codedeploy.deployments')
@@ -158,16 +160,6 @@ async function lockCommand(
     .executeTakeFirstOrThrow();
   if (event.queued_at === null && event.ended_at === null) throw unknownCommand(id);
   return { event, target, deployment };
-}
-
-/** `account/group/deployment/target`: four parts, as agents check. */
-async function executionId(ctx: RequestContext, deploymentId: string, target: number): Promise<string> {
-  const { group_id } = await ctx.read
-    .selectFrom('codedeploy.deployments')
-    .select('group_id')
-    .where('id', '=', deploymentId)
-    .executeTakeFirstOrThrow();
-  return [ctx.account, group_id, deploymentId, target].join('/');
 }
 
 let signer: Signer | undefined;

@@ -22,11 +22,17 @@ export interface HandedOut {
 }
 
 /** The host that signed the request. `claimed` is what it says that it is. */
-export async function requireHost(ctx: RequestContext, claimed?: string): Promise<string> {
+export function callingHost(ctx: RequestContext, claimed?: string): string {
   const identity = ctx.principal.arn;
   if (claimed !== undefined && claimed !== identity) {
     throw new AwsError('AccessDeniedException', `${identity} is not authorized to act as the host ${claimed}`);
   }
+  return hostKey(ctx, identity);
+}
+
+/** Only registered hosts get commands; what they got they may report as long as the command is open. */
+export async function requireRegistered(ctx: RequestContext): Promise<void> {
+  const identity = ctx.principal.arn;
   const registered = await ctx.read
     .selectFrom('codedeploy.instances')
     .select('name')
@@ -36,7 +42,6 @@ export async function requireHost(ctx: RequestContext, claimed?: string): Promis
     .where('deregistered_at', 'is', null)
     .executeTakeFirst();
   if (!registered) throw new AwsError('ClientException', `No on-premises instance is registered for ${identity} in ${ctx.region}.`);
-  return hostKey(ctx, identity);
 }
 
 const lastWritten = new Map<string, number>();

@@ -60,6 +60,12 @@ async function eventsOf(ctx: RequestContext, targets: Target[]): Promise<Map<num
   return events;
 }
 
+/** Between its beginning and its end a target changes only by its events. */
+function latest(updated: Date, events: ShapeOf<'codedeploy', 'LifecycleEvent'>[]): Date {
+  const times = events.flatMap(({ startTime, endTime }) => [startTime?.getTime() ?? 0, endTime?.getTime() ?? 0]);
+  return new Date(Math.max(updated.getTime(), ...times));
+}
+
 async function describeTargets(ctx: RequestContext, targets: Target[]): Promise<ShapeOf<'codedeploy', 'DeploymentTarget'>[]> {
   const events = await eventsOf(ctx, targets);
   return targets.map(({ deployment_id, name, arn, status, updated_at, position }) => ({
@@ -69,7 +75,7 @@ async function describeTargets(ctx: RequestContext, targets: Target[]): Promise<
       targetId: name,
       targetArn: arn,
       status,
-      lastUpdatedAt: updated_at,
+      lastUpdatedAt: latest(updated_at, events.get(position)!),
       lifecycleEvents: events.get(position)!,
     },
   }));
@@ -81,7 +87,7 @@ async function describeInstances(ctx: RequestContext, targets: Target[]): Promis
     deploymentId: deployment_id,
     instanceId: arn,
     status,
-    lastUpdatedAt: updated_at,
+    lastUpdatedAt: latest(updated_at, events.get(position)!),
     lifecycleEvents: events.get(position)!,
   }));
 }

@@ -15,17 +15,15 @@ const SWEEP_MS = 60_000;
 
 export const deploymentReconciler: Reconciler = {
   async run(platform, id) {
-    const status = await inDeployment(platform, id, (tx, deployment) => queue(tx, deployment, platform.now()));
-    if (status === 'Queued') {
-      const deployment = await platform.read
-        .selectFrom('codedeploy.deployments')
-        .selectAll()
-        .where('id', '=', id)
-        .executeTakeFirstOrThrow();
+    const deployment = await platform.read.selectFrom('codedeploy.deployments').selectAll().where('id', '=', id).executeTakeFirst();
+    if (!deployment || !ACTIVE_STATUSES.includes(deployment.status)) return;
+    if (deployment.status !== 'InProgress') {
+      const queued = await inDeployment(platform, id, (tx, current) => queue(tx, current, platform.now()));
+      if (!queued) return;
       const problem = await outsideProblem(platform, deployment);
       await inDeployment(platform, id, (tx, current) => start(tx, current, problem, platform.now()));
     }
-    await inDeployment(platform, id, (tx, deployment) => goOn(tx, deployment, platform.now()));
+    await inDeployment(platform, id, (tx, current) => goOn(tx, current, platform.now()));
   },
 
   async pending({ read }) {
@@ -47,16 +45,16 @@ async function inDeployment<T>(
   });
 }
 
-async function queue(tx: Transaction, deployment: Deployment, now: Date): Promise<Deployment['status']> {
-  if (deployment.status === 'InProgress') return deployment.status;
+/** False when it was stopped before it began. */
+async function queue(tx: Transaction, deployment: Deployment, now: Date): Promise<boolean> {
   if (deployment.stop_requested_at) {
     await endDeployment(tx, deployment, { status: 'Stopped' }, now);
-    return 'Stopped';
+    return false;
   }
   if (deployment.status === 'Created') {
     await tx.sql.updateTable('codedeploy.deployments').set({ status: 'Queued' }).where('id', '=', deployment.id).execute();
   }
-  return 'Queued';
+  return true;
 }
 
 async function start(tx: Transaction, deployment: Deployment, outside: Problem | undefined, now: Date): Promise<void> {

@@ -5,6 +5,7 @@
 import type { Selectable } from 'kysely';
 import type { Transaction } from '../../../platform/platform.ts';
 import type { Deployment } from '../deployment-rows.ts';
+import { LIFECYCLE_EVENTS } from '../lifecycle.ts';
 import { hostTopic } from '../names.ts';
 import type { Diagnostics, EventsTable, TargetStatus, TargetsTable } from '../tables.ts';
 import { tellInstance } from './notifications.ts';
@@ -49,18 +50,10 @@ export async function endEvent(
     .execute();
   const ignored = deployment.options.ignoreApplicationStopFailures === true && OLD_REVISION_EVENTS.includes(event.name);
   if (ended.status === 'Failed' && !ignored) return endTarget(tx, deployment, target, 'Failed', now);
-  const next = await tx.sql
-    .selectFrom('codedeploy.events')
-    .select('position')
-    .where('deployment_id', '=', target.deployment_id)
-    .where('target', '=', target.position)
-    .where('position', '=', event.position + 1)
-    .executeTakeFirst();
-  if (!next) return endTarget(tx, deployment, target, 'Succeeded', now);
+  if (event.position === LIFECYCLE_EVENTS.length - 1) return endTarget(tx, deployment, target, 'Succeeded', now);
   // A stopped deployment gives no more commands; what it leaves half done is not in order.
   if (deployment.stop_requested_at) return endTarget(tx, deployment, target, 'Failed', now);
-  await setStatus(tx, target, 'InProgress', now);
-  await queueEvent(tx, target, next.position, now);
+  await queueEvent(tx, target, event.position + 1, now);
 }
 
 /** Nothing more will happen on the target: its other events are skipped, and a waiting host looks for other work. */
