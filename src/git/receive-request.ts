@@ -7,6 +7,7 @@ import { FLUSH, ProtocolError, packet } from './pkt-line.ts';
 export const MAX_REFS_PER_PUSH = 4000;
 /** Beyond this the request is not read to its end: it is no push that anybody means. */
 const MAX_COMMANDS = 100_000;
+const MAX_COMMAND_BYTES = 32 * 1024 * 1024;
 
 const capabilities = [
   'report-status',
@@ -52,13 +53,15 @@ export function* advertisement(refs: Iterable<{ name: string; objectId: string }
 /** Reads up to where the pack begins. Undefined when the client sent nothing but a flush: it only tries whether it may speak. */
 export async function readReceiveRequest(reader: PacketReader): Promise<ReceiveRequest | undefined> {
   const request: ReceiveRequest = { commands: [], capabilities: new Set(), shallow: false };
+  let bytes = 0;
   for (;;) {
     const line = await reader.next();
     if (line === undefined && request.commands.length === 0) return undefined;
     if (line === 'flush') return request.commands.length > 0 ? request : undefined;
     if (!(line instanceof Buffer)) throw new ProtocolError('expected a flush packet after the commands');
     readLine(request, line);
-    if (request.commands.length > MAX_COMMANDS) throw new ProtocolError('too many commands');
+    bytes += line.length;
+    if (request.commands.length > MAX_COMMANDS || bytes > MAX_COMMAND_BYTES) throw new ProtocolError('too many commands');
   }
 }
 

@@ -23,8 +23,8 @@ import type { Door } from './index.ts';
 
 type GitService = 'git-upload-pack' | 'git-receive-pack';
 
-/** Fetches and pushes at once in this process; others wait for their turn. Each is a git process or two. */
-const turns = new Turns(Math.max(8, availableParallelism() * 4));
+/** Fetches and pushes at once in this process; others wait for their turn. Many, since one of a slow client does next to nothing. */
+const turns = new Turns(Math.max(32, availableParallelism() * 8));
 /** A connection over which nothing moves for so long is dead: git itself says something every five seconds. */
 const SILENCE_MS = 10 * 60_000;
 const uncached = { expires: 'Fri, 01 Jan 1980 00:00:00 GMT', pragma: 'no-cache', 'cache-control': 'no-cache, max-age=0, must-revalidate' };
