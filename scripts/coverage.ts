@@ -62,7 +62,7 @@ function render(all: Section[]): string {
 Made by \`npm run coverage\` from the service models and the registered operations; do not edit it.
 
 - **real**: does what AWS documents, as far as we know and test.
-- **partial**: works, but for what the note says; what is left out is refused, never pretended.
+- **partial**: works, but for what the note says.
 - **not yet**: answers 501 \`NotImplementedException\` and does nothing.
 
 | service | real | partial | not yet | of |
