@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { fakeMachine } from '../../src/devtools/codebuild/runner/fake-machine.ts';
 import { packSelected, type Selection } from '../../src/devtools/codebuild/runner/collect.ts';
 import { packFiles } from '../../src/devtools/codebuild/runner/files.ts';
 import { BuildLog } from '../../src/devtools/codebuild/runner/log.ts';
@@ -14,6 +13,7 @@ import { runBuild } from '../../src/devtools/codebuild/runner/run-build.ts';
 import type { EnvironmentVariable } from '../../src/devtools/codebuild/runner/secrets.ts';
 import type { CacheKeys, World } from '../../src/devtools/codebuild/runner/world.ts';
 import { drain, forEachEntry } from '../../src/devtools/codebuild/runner/zip.ts';
+import { newMachine, noSandbox, type TestDriver } from '../support/machine.ts';
 
 interface Expected {
   options?: {
@@ -40,18 +40,23 @@ interface Expected {
   cache?: unknown;
 }
 
+const unavailable = { process: undefined, sandbox: await noSandbox() };
 const folder = path.join(import.meta.dirname, 'codebuild');
 
-for (const name of readdirSync(folder).sort()) {
-  test(name, async () => {
-    const source = path.join(folder, name);
-    const expected = parse(readFileSync(path.join(source, 'expected.yml'), 'utf8')) as Expected;
-    check(expected, await build(source, expected.options ?? {}));
+for (const driver of ['process', 'sandbox'] as const) {
+  describe(`builds on a ${driver} machine`, { skip: unavailable[driver] ?? false }, () => {
+    for (const name of readdirSync(folder).sort()) {
+      test(name, async () => {
+        const source = path.join(folder, name);
+        const expected = parse(readFileSync(path.join(source, 'expected.yml'), 'utf8')) as Expected;
+        check(expected, await build(driver, source, expected.options ?? {}));
+      });
+    }
   });
 }
 
-async function build(source: string, options: NonNullable<Expected['options']>) {
-  const machine = await fakeMachine();
+async function build(driver: TestDriver, source: string, options: NonNullable<Expected['options']>) {
+  const machine = await newMachine(driver);
   const abort = new AbortController();
   const log = new BuildLog(
     () => new Date(),

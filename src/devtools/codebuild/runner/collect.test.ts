@@ -4,16 +4,16 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { newMachine } from '../../../../test/support/machine.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import { packSelected, selectFiles } from './collect.ts';
-import { fakeMachine } from './fake-machine.ts';
 import { tarsToZip } from './zip.ts';
 
 let machine: Machine;
 let source: string;
 
 before(async () => {
-  machine = await fakeMachine();
+  machine = await newMachine();
   source = path.join(machine.workdir, 'src');
   for (const file of [
     'a.txt',

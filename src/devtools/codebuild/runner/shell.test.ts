@@ -1,12 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: shell, not JavaScript
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { newMachine } from '../../../../test/support/machine.ts';
 import type { Shell } from '../buildspec/buildspec.ts';
-import { fakeMachine } from './fake-machine.ts';
 import { BuildShell, type CommandResult } from './shell.ts';
 
 async function session(commands: string[], options: { shell?: Shell; keepState?: boolean } = {}) {
-  const machine = await fakeMachine();
+  const machine = await newMachine();
   let output = '';
   const abort = new AbortController();
   const shell = await BuildShell.open(

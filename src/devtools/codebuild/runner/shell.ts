@@ -27,9 +27,6 @@ export interface ShellOptions {
   graceMs: number;
 }
 
-/** How long background jobs get to end by themselves once the build is over. */
-const END_GRACE_MS = 200;
-
 export class BuildShell {
   readonly #options: ShellOptions;
   /** CODEBUILD_BUILD_SUCCEEDING, as commands see it. */
@@ -137,11 +134,10 @@ class Session {
     });
   }
 
+  /** By abort and not by the end of its input: that would leave background jobs behind, and their output is waited for. */
   async end(): Promise<void> {
-    this.#stdin.end();
-    const timer = setTimeout(() => this.#stop.abort(), END_GRACE_MS);
+    this.#stop.abort();
     await this.#done;
-    clearTimeout(timer);
   }
 
   #settle(result: CommandResult): void {
