@@ -54,10 +54,10 @@ export function createClients(gateway: Gateway): AwsClients {
     return exchange.output ?? {};
   };
 
-  const clientsOf = (caller: string, principal: Principal, region: string, credentials?: Credentials): Clients =>
+  const clientsOf = (caller: string, principal: Principal, region: string): Clients =>
     proxy((service) => {
       const endpoint = gateway.platform.config.serviceEndpoints[service];
-      if (endpoint) return remoteClients(service, { endpoint, region, credentials });
+      if (endpoint) return remoteClients(service, { endpoint, region });
       return (operationName, input) => call(caller, principal, region, service, operationName, input);
     });
 
@@ -92,8 +92,8 @@ export function createClients(gateway: Gateway): AwsClients {
 
   return {
     async as(who) {
-      const { principal, credentials } = await session(who);
-      return clientsOf(`${who.service}.amazonaws.com`, principal, who.region, credentials);
+      const { principal } = await session(who);
+      return clientsOf(`${who.service}.amazonaws.com`, principal, who.region);
     },
     asService: (service, where) => clientsOf(`${service}.amazonaws.com`, servicePrincipal(service, where.account), where.region),
     asPrincipal: (principal, region) => clientsOf('penstock', principal, region),

@@ -1,12 +1,14 @@
-/** A service that lives elsewhere (real AWS, another Penstock): `PENSTOCK_ENDPOINT_<SERVICE>` sends its calls there with the AWS SDK. */
-import type { Credentials } from '../platform/aws.ts';
+/**
+ * A service that lives elsewhere (real AWS, another Penstock): `PENSTOCK_ENDPOINT_<SERVICE>` sends its calls there with the AWS SDK, and with
+ * the credentials that the SDK finds in the server's own environment: sessions of our STS mean nothing there.
+ */
 import { AwsError } from '../platform/errors.ts';
 
 const PACKAGES: Record<string, string> = { logs: 'cloudwatch-logs', events: 'eventbridge' };
 
 export function remoteClients(
   service: string,
-  target: { endpoint: string; region: string; credentials: Credentials | undefined },
+  target: { endpoint: string; region: string },
 ): (operationName: string, input: Record<string, unknown>) => Promise<unknown> {
   return async (operationName, input) => {
     const sdk = await importSdk(`@aws-sdk/client-${PACKAGES[service] ?? service}`);
