@@ -14,6 +14,8 @@ import { resolve, UnresolvedVariableError } from './variables.ts';
 
 /** Output variables of one action, by the user guide's quota. */
 const MAX_VARIABLE_BYTES = 122_880;
+/** An action's configuration with its variables replaced, by the same guide. */
+const MAX_CONFIGURATION_BYTES = 100 * 1024;
 const MINUTE_MS = 60_000;
 
 type FinalOutcome = Exclude<Outcome, { state: 'InProgress' }>;
@@ -70,21 +72,20 @@ interface Situation {
 }
 
 async function load(platform: Platform, id: string): Promise<Situation | undefined> {
-  const run = (await platform.read.selectFrom('codepipeline.action_runs').selectAll().where('id', '=', id).executeTakeFirst()) as
-    | ActionRunRow
-    | undefined;
+  const run = await platform.read.selectFrom('codepipeline.action_runs').selectAll().where('id', '=', id).executeTakeFirst();
   if (run?.status !== 'InProgress') return undefined;
-  const execution = (await platform.read
+  const execution = await platform.read
     .selectFrom('codepipeline.executions')
     .selectAll()
     .where('id', '=', run.execution_id)
-    .executeTakeFirstOrThrow()) as ExecutionRow;
-  const pipeline = await platform.read
-    .selectFrom('codepipeline.pipelines')
-    .selectAll()
-    .where('id', '=', execution.pipeline_id)
-    .executeTakeFirstOrThrow();
-  const declaration = (await declarationOf(platform.read, pipeline.id, execution.version))!;
+    .executeTakeFirst();
+  if (!execution) return undefined;
+  const [pipeline, declaration] = await Promise.all([
+    platform.read.selectFrom('codepipeline.pipelines').selectAll().where('id', '=', execution.pipeline_id).executeTakeFirst(),
+    declarationOf(platform.read, execution.pipeline_id, execution.version),
+  ]);
+  // The pipeline was deleted while we looked.
+  if (!pipeline || !declaration) return undefined;
   const action = declaration.stages.find(({ name }) => name === run.stage)!.actions.find(({ name }) => name === run.action)!;
   return { run, execution, pipeline, declaration, action };
 }
@@ -94,7 +95,7 @@ async function prepare(platform: Platform, situation: Situation, signal: AbortSi
   const { run, execution, pipeline, declaration, action } = situation;
   if (!run.configuration) {
     const earlier = await runsBefore(platform, execution.id, run);
-    run.configuration = resolve(action.configuration ?? {}, variableValues(situation, earlier));
+    run.configuration = checkSize(resolve(action.configuration ?? {}, variableValues(situation, earlier)));
     run.input_artifacts = (action.inputArtifacts ?? []).map(({ name }) => producedArtifact(earlier, name));
     run.output_artifacts = (action.outputArtifacts ?? []).map(({ name }) => newArtifact(situation, name));
     await platform.transaction((tx) =>
@@ -116,7 +117,9 @@ async function prepare(platform: Platform, situation: Situation, signal: AbortSi
     region: action.region ?? pipeline.region,
   });
   const markBegun = (): Promise<unknown> =>
-    platform.transaction((tx) => tx.sql.updateTable('codepipeline.action_runs').set({ begun: true }).where('id', '=', run.id).execute());
+    platform.transaction((tx) =>
+      tx.sql.updateTable('codepipeline.action_runs').set({ begun: true, updated_at: platform.now() }).where('id', '=', run.id).execute(),
+    );
   return {
     clients,
     run,
@@ -125,10 +128,18 @@ async function prepare(platform: Platform, situation: Situation, signal: AbortSi
     pipeline,
     encryptionKey: storeOf(situation)?.encryptionKey?.id,
     configuration: run.configuration!,
+    now: () => platform.now(),
     markBegun,
     signal,
     log: platform.log,
   };
+}
+
+function checkSize(configuration: Record<string, string>): Record<string, string> {
+  const size = Buffer.byteLength(JSON.stringify(configuration));
+  if (size <= MAX_CONFIGURATION_BYTES) return configuration;
+  const message = `The action configuration has ${size} bytes with its variables replaced, at most ${MAX_CONFIGURATION_BYTES} are allowed.`;
+  throw new AwsError('InvalidActionConfiguration', message);
 }
 
 async function runsBefore(platform: Platform, executionId: string, run: ActionRunRow): Promise<ActionRunRow[]> {
@@ -139,7 +150,7 @@ async function runsBefore(platform: Platform, executionId: string, run: ActionRu
     .where('sequence', '<', run.sequence)
     .orderBy('sequence')
     .execute();
-  return rows as ActionRunRow[];
+  return rows;
 }
 
 function variableValues({ execution, pipeline, declaration }: Situation, earlier: ActionRunRow[]): Map<string, string> {

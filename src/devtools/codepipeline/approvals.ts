@@ -1,29 +1,28 @@
 /** PutApprovalResult: somebody's yes or no to a waiting approval. */
-import { operation } from '../../platform/service.ts';
+import { type ErrorCode, type OperationContext, operation } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { actionEvent } from './events.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { PIPELINE } from './start.ts';
-import type { ActionRunRow, ExecutionRow } from './tables.ts';
 import './tables.ts';
 
 export const putApprovalResult = operation('codepipeline', 'PutApprovalResult', {
   authorize: ({ pipelineName, stageName, actionName }, ctx) => arnOf(ctx, pipelineName, stageName, actionName),
   async handle(ctx, { pipelineName, stageName, actionName, result, token }) {
     const pipeline = await findPipeline(ctx, pipelineName);
-    const run = (await ctx.read
+    const run = await ctx.read
       .selectFrom('codepipeline.action_runs')
       .innerJoin('codepipeline.executions', 'codepipeline.executions.id', 'codepipeline.action_runs.execution_id')
       .selectAll('codepipeline.action_runs')
       .where((eb) => eb.and({ 'codepipeline.executions.pipeline_id': pipeline.id, 'codepipeline.action_runs.token': token }))
-      .executeTakeFirst()) as ActionRunRow | undefined;
+      .executeTakeFirst();
     if (!run || run.stage !== stageName || run.action !== actionName)
-      await refuse(ctx, pipeline.id, pipeline.version, stageName, actionName);
-    const execution = (await ctx.read
+      return refuse(ctx, pipeline.id, pipeline.version, stageName, actionName);
+    const execution = await ctx.read
       .selectFrom('codepipeline.executions')
       .selectAll()
-      .where('id', '=', run!.execution_id)
-      .executeTakeFirstOrThrow()) as ExecutionRow;
+      .where('id', '=', run.execution_id)
+      .executeTakeFirstOrThrow();
     const declaration = (await declarationOf(ctx.read, pipeline.id, execution.version))!;
     const action = declaration.stages.find(({ name }) => name === stageName)!.actions.find(({ name }) => name === actionName)!;
     const approved = result.status === 'Approved';
@@ -39,7 +38,7 @@ export const putApprovalResult = operation('codepipeline', 'PutApprovalResult', 
           updated_by: ctx.principal.arn,
           updated_at: approvedAt,
         })
-        .where((eb) => eb.and({ id: run!.id, status: 'InProgress' }))
+        .where((eb) => eb.and({ id: run.id, status: 'InProgress' }))
         .executeTakeFirst();
       if (numUpdatedRows === 0n) {
         throw ctx.error(
@@ -52,7 +51,7 @@ export const putApprovalResult = operation('codepipeline', 'PutApprovalResult', 
           pipeline,
           execution,
           action,
-          { ...run!, external_id: null, summary: result.summary, error },
+          { ...run, external_id: null, summary: result.summary, error },
           approved ? 'SUCCEEDED' : 'FAILED',
           approvedAt,
         ),
@@ -65,7 +64,7 @@ export const putApprovalResult = operation('codepipeline', 'PutApprovalResult', 
 
 /** Says which of the names is wrong; with all of them right, it is the token. */
 async function refuse(
-  ctx: Parameters<(typeof putApprovalResult)['handle']>[0],
+  ctx: OperationContext<ErrorCode<'codepipeline', 'PutApprovalResult'>>,
   pipelineId: string,
   version: number,
   stageName: string,

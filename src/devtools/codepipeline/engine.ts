@@ -53,17 +53,18 @@ async function advance(platform: Platform, tx: Transaction, pipelineId: string):
     .selectFrom('codepipeline.pipelines')
     .selectAll()
     .where('id', '=', pipelineId)
-    .forUpdate()
+    // Starting an execution must not wait for this: its foreign key needs the row only to stay.
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (!pipeline) return false;
-  const executions = (await tx.sql
+  const executions = await tx.sql
     .selectFrom('codepipeline.executions')
     .selectAll()
     .where('pipeline_id', '=', pipelineId)
     .where('status', 'in', ACTIVE)
     .orderBy('sequence')
-    .forUpdate()
-    .execute()) as ExecutionRow[];
+    .forNoKeyUpdate()
+    .execute();
   const round: Round = { tx, now: platform.now(), pipeline, executions, declarations: new Map(), changed: false };
   for (const version of new Set(executions.map((execution) => execution.version))) {
     round.declarations.set(version, (await declarationOf(tx.sql, pipelineId, version))!);
@@ -96,12 +97,12 @@ async function update(
 
 /** The newest run of each action of the execution's stage. Attempt 0 marks runs that are to be done again whatever they were. */
 async function latestRuns(round: Round, execution: ExecutionRow): Promise<Map<string, ActionRunRow>> {
-  const rows = (await round.tx.sql
+  const rows = await round.tx.sql
     .selectFrom('codepipeline.action_runs')
     .selectAll()
     .where((eb) => eb.and({ execution_id: execution.id, stage: stageOf(round, execution).name }))
     .orderBy('sequence')
-    .execute()) as ActionRunRow[];
+    .execute();
   return new Map(rows.map((row) => [row.action, row]));
 }
 
@@ -193,7 +194,7 @@ async function stopExecution(round: Round, execution: ExecutionRow): Promise<voi
   if (execution.inside) {
     const stage = stageOf(round, execution);
     const running = [...(await latestRuns(round, execution)).values()].filter((run) => run.status === 'InProgress');
-    if (running.length > 0 && execution.stop === 'wait') return setStage(round, execution, 'Stopping');
+    if (running.length > 0 && execution.stop === 'wait') return waitForActions(round, execution, stage);
     for (const run of running) await abandonRun(round, execution, stage, run);
     await setStage(round, execution, 'Stopped');
     await tx.emit(stageEvent(pipeline, execution, stage.name, 'STOPPED', now));
@@ -202,18 +203,29 @@ async function stopExecution(round: Round, execution: ExecutionRow): Promise<voi
   await tx.emit(pipelineEvent(pipeline, execution, 'STOPPED', now));
 }
 
+async function waitForActions(round: Round, execution: ExecutionRow, stage: StageDeclaration): Promise<void> {
+  const { numUpdatedRows } = await round.tx.sql
+    .updateTable('codepipeline.stage_runs')
+    .set({ status: 'Stopping', updated_at: round.now })
+    .where((eb) => eb.and({ execution_id: execution.id, stage: stage.name, status: 'InProgress' }))
+    .executeTakeFirst();
+  if (numUpdatedRows > 0n) await round.tx.emit(stageEvent(round.pipeline, execution, stage.name, 'STOPPING', round.now));
+}
+
 async function abandonRun(round: Round, execution: ExecutionRow, stage: StageDeclaration, run: ActionRunRow): Promise<void> {
   const { tx, pipeline, now } = round;
-  await tx.sql
+  const { numUpdatedRows } = await tx.sql
     .updateTable('codepipeline.action_runs')
     .set({ status: 'Abandoned', updated_at: now })
     .where((eb) => eb.and({ id: run.id, status: 'InProgress' }))
-    .execute();
+    .executeTakeFirst();
+  // It ended by itself a moment ago: that stands.
+  if (numUpdatedRows === 0n) return;
   const action = stage.actions.find(({ name }) => name === run.action)!;
   await tx.emit(actionEvent(pipeline, execution, action, run, 'ABANDONED', now));
 }
 
-/** Lets waiting executions into free stages, the last stage first, by the rules of the execution mode. */
+/** Lets waiting executions into free stages, by the rules of their execution mode. */
 async function letIn(round: Round): Promise<void> {
   const disabled = await disabledStages(round);
   const names = new Set(round.executions.map((execution) => stageOf(round, execution).name));

@@ -1,5 +1,6 @@
 /** Starting, stopping and looking at executions. */
-import { type OperationContext, operation, type ShapeOf } from '../../platform/service.ts';
+import type { Reader, Transaction } from '../../platform/platform.ts';
+import { type OperationContext, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { pipelineEvent } from './events.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
@@ -12,7 +13,7 @@ const MAX_CONCURRENT = 50;
 const PAGE = 100;
 
 /** Who starts: a rule of EventBridge acts inside Penstock, in a session named after the rule. */
-function triggerOf(ctx: OperationContext<never>): Trigger {
+function triggerOf(ctx: RequestContext): Trigger {
   const { principal } = ctx;
   if (!ctx.http && ctx.userAgent === 'events.amazonaws.com' && principal.type === 'AssumedRole') {
     return { type: 'CloudWatchEvent', detail: `arn:aws:events:${ctx.region}:${ctx.account}:rule/${principal.sessionName}` };
@@ -28,21 +29,8 @@ export const startPipelineExecution = operation('codepipeline', 'StartPipelineEx
     checkVariables(ctx, declaration, variables);
     checkRevisions(ctx, declaration, sourceRevisions);
     const pipelineExecutionId = await ctx.transaction(async (tx) => {
-      if (pipeline.execution_mode !== 'SUPERSEDED') {
-        const { count } = await tx.sql
-          .selectFrom('codepipeline.executions')
-          .select((eb) => eb.fn.countAll<number>().as('count'))
-          .where('pipeline_id', '=', pipeline.id)
-          .where('status', 'in', ['InProgress', 'Stopping'])
-          .executeTakeFirstOrThrow();
-        if (count >= MAX_CONCURRENT) {
-          throw ctx.error(
-            'ConcurrentPipelineExecutionsLimitExceededException',
-            `Pipeline '${name}' has ${MAX_CONCURRENT} executions under way, which is the most it may have.`,
-          );
-        }
-      }
-      return startExecution(tx, pipeline, declaration, triggerOf(ctx as never), ctx.now(), {
+      await requireRoom(ctx, tx, pipeline, clientRequestToken);
+      return startExecution(tx, pipeline, declaration, triggerOf(ctx), ctx.now(), {
         clientToken: clientRequestToken,
         variables: Object.fromEntries(variables.map((variable) => [variable.name, variable.value])),
         sourceRevisions,
@@ -51,6 +39,27 @@ export const startPipelineExecution = operation('codepipeline', 'StartPipelineEx
     return { pipelineExecutionId };
   },
 });
+
+/** A repeated request is not another execution, however many are under way. */
+async function requireRoom(
+  ctx: OperationContext<'ConcurrentPipelineExecutionsLimitExceededException'>,
+  tx: Transaction,
+  pipeline: PipelineRow,
+  token: string | undefined,
+): Promise<void> {
+  if (pipeline.execution_mode === 'SUPERSEDED') return;
+  const active = await tx.sql
+    .selectFrom('codepipeline.executions')
+    .select('client_token')
+    .where('pipeline_id', '=', pipeline.id)
+    .where((eb) => eb.or([eb('status', 'in', ['InProgress', 'Stopping']), eb('client_token', '=', token ?? null)]))
+    .execute();
+  if (active.length < MAX_CONCURRENT || (token !== undefined && active.some(({ client_token }) => client_token === token))) return;
+  throw ctx.error(
+    'ConcurrentPipelineExecutionsLimitExceededException',
+    `Pipeline '${pipeline.name}' has ${MAX_CONCURRENT} executions under way, which is the most it may have.`,
+  );
+}
 
 function checkVariables(ctx: OperationContext<'ValidationException'>, declaration: Declaration, given: { name: string }[]): void {
   const declared = declaration.variables ?? [];
@@ -94,7 +103,7 @@ export async function findExecution(
     .selectAll()
     .where((eb) => eb.and({ pipeline_id: pipeline.id, id }))
     .executeTakeFirst();
-  if (row) return row as ExecutionRow;
+  if (row) return row;
   throw ctx.error('PipelineExecutionNotFoundException', `Execution '${id}' of pipeline '${pipeline.name}' does not exist.`);
 }
 
@@ -104,12 +113,12 @@ export const stopPipelineExecution = operation('codepipeline', 'StopPipelineExec
     const pipeline = await findPipeline(ctx, pipelineName);
     const notStoppable = (why: string): Error => ctx.error('PipelineExecutionNotStoppableException', why);
     await ctx.transaction(async (tx) => {
-      const execution = (await tx.sql
+      const execution = await tx.sql
         .selectFrom('codepipeline.executions')
         .selectAll()
         .where((eb) => eb.and({ pipeline_id: pipeline.id, id: pipelineExecutionId }))
         .forUpdate()
-        .executeTakeFirst()) as ExecutionRow | undefined;
+        .executeTakeFirst();
       if (!execution) throw notStoppable(`The execution '${pipelineExecutionId}' of pipeline '${pipelineName}' does not exist.`);
       if (execution.status !== 'InProgress' && execution.status !== 'Stopping') {
         throw notStoppable(`The execution '${pipelineExecutionId}' is in the status ${execution.status} and cannot be stopped.`);
@@ -135,16 +144,16 @@ function triggerShape(row: ExecutionRow): ShapeOf<'codepipeline', 'ExecutionTrig
 }
 
 /** The latest run of each source action. */
-async function sourceRuns(ctx: OperationContext<never>, executionIds: string[]): Promise<ActionRunRow[]> {
+async function sourceRuns(read: Reader, executionIds: string[]): Promise<ActionRunRow[]> {
   if (executionIds.length === 0) return [];
-  const rows = await ctx.read
+  const rows = await read
     .selectFrom('codepipeline.action_runs')
     .selectAll()
     .where('execution_id', 'in', executionIds)
     .where('revision', 'is not', null)
     .orderBy('sequence')
     .execute();
-  const latest = new Map((rows as ActionRunRow[]).map((row) => [`${row.execution_id}/${row.action}`, row]));
+  const latest = new Map(rows.map((row) => [`${row.execution_id}/${row.action}`, row]));
   return [...latest.values()];
 }
 
@@ -153,7 +162,7 @@ export const getPipelineExecution = operation('codepipeline', 'GetPipelineExecut
   async handle(ctx, { pipelineName, pipelineExecutionId }) {
     const pipeline = await findPipeline(ctx, pipelineName);
     const row = await findExecution(ctx, pipeline, pipelineExecutionId);
-    const runs = await sourceRuns(ctx as never, [row.id]);
+    const runs = await sourceRuns(ctx.read, [row.id]);
     return {
       pipelineExecution: {
         pipelineName,
@@ -198,13 +207,13 @@ export const listPipelineExecutions = operation('codepipeline', 'ListPipelineExe
           .where((inner) => inner.and({ stage: succeededIn, status: 'Succeeded' })),
       );
     }
-    const rows = (await query
+    const rows = await query
       .orderBy('sequence', 'desc')
       .limit(maxResults + 1)
-      .execute()) as ExecutionRow[];
+      .execute();
     const page = rows.slice(0, maxResults);
     const runs = await sourceRuns(
-      ctx as never,
+      ctx.read,
       page.map((row) => row.id),
     );
     return {

@@ -4,14 +4,10 @@ import type { OperationContext, RequestContext } from '../../platform/service.ts
 import type { Declaration, PipelineRow } from './tables.ts';
 import './tables.ts';
 
-export function pipelineNotFound(ctx: OperationContext<'PipelineNotFoundException'>, name: string): Error {
-  return ctx.error('PipelineNotFoundException', `Account '${ctx.account}' does not have a pipeline with name '${name}'`);
-}
-
 export async function findPipeline(ctx: OperationContext<'PipelineNotFoundException'>, name: string): Promise<PipelineRow> {
   const row = await pipelineNamed(ctx, name);
   if (row) return row;
-  throw pipelineNotFound(ctx, name);
+  throw ctx.error('PipelineNotFoundException', `Account '${ctx.account}' does not have a pipeline with name '${name}'`);
 }
 
 export function pipelineNamed(ctx: RequestContext, name: string): Promise<PipelineRow | undefined> {

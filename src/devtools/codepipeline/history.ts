@@ -18,7 +18,7 @@ export const listActionExecutions = operation('codepipeline', 'ListActionExecuti
     if (filter?.pipelineExecutionId && latest)
       throw ctx.error('ValidationException', 'Only one of pipelineExecutionId and latestInPipelineExecution can be given.');
     if (executionId !== undefined) await findExecution(ctx, pipeline, executionId);
-    const scope = `codepipeline:ListActionExecutions:${pipeline.id}:${executionId ?? ''}:${latest ? 'latest' : ''}`;
+    const scope = `codepipeline:ListActionExecutions:${pipeline.id}:${executionId ?? ''}:${latest?.startTimeRange ?? ''}`;
     const before = nextToken === undefined ? Number.MAX_SAFE_INTEGER : ctx.paging.open<number>(scope, nextToken);
     if (before === undefined) throw ctx.error('InvalidNextTokenException', 'The next token is not valid.');
     let query = ctx.read
@@ -29,10 +29,20 @@ export const listActionExecutions = operation('codepipeline', 'ListActionExecuti
       .where('codepipeline.executions.pipeline_id', '=', pipeline.id)
       .where('codepipeline.action_runs.sequence', '<', before);
     if (executionId !== undefined) query = query.where('codepipeline.action_runs.execution_id', '=', executionId);
-    const rows = (await query
+    // Latest: of each action only the newest run, so without those that a retry has replaced.
+    if (latest?.startTimeRange === 'Latest') {
+      query = query.where('codepipeline.action_runs.sequence', 'in', (eb) =>
+        eb
+          .selectFrom('codepipeline.action_runs as newest')
+          .select((inner) => inner.fn.max('newest.sequence').as('sequence'))
+          .where('newest.execution_id', '=', latest.pipelineExecutionId)
+          .groupBy(['newest.stage', 'newest.action']),
+      );
+    }
+    const rows = await query
       .orderBy('codepipeline.action_runs.sequence', 'desc')
       .limit(maxResults + 1)
-      .execute()) as (ActionRunRow & { version: number })[];
+      .execute();
     const page = rows.slice(0, maxResults);
     const declarations = new Map<number, Declaration>();
     for (const version of new Set(page.map((row) => row.version)))

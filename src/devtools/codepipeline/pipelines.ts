@@ -1,15 +1,16 @@
 /** Pipelines and their versions. */
 import { randomUUID } from 'node:crypto';
+import { AwsError } from '../../platform/errors.ts';
 import type { Transaction } from '../../platform/platform.ts';
 import { type OperationContext, operation } from '../../platform/service.ts';
 import { arnOf, pipelineArn } from './arns.ts';
-import { declarationOf, findPipeline, pipelineNotFound } from './find-pipeline.ts';
+import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { startExecution } from './start.ts';
 import { checkStructure, StructureError } from './structure.ts';
 import type { Declaration, PipelineRow } from './tables.ts';
 import './tables.ts';
 import { checkTags, writeTags } from './tags.ts';
-import { watchedSources } from './watches.ts';
+import { keepWatches, watchedSources } from './watches.ts';
 
 const MAX_PIPELINES = 1000;
 const PAGE = 1000;
@@ -38,7 +39,8 @@ function checked(ctx: OperationContext<StructureError['code']>, pipeline: Declar
 async function requireRole(ctx: OperationContext<'InvalidStructureException'>, { roleArn, name }: Declaration): Promise<void> {
   try {
     await ctx.aws.as({ role: roleArn, service: 'codepipeline', sessionName: name, region: ctx.region });
-  } catch {
+  } catch (error) {
+    if (!(error instanceof AwsError)) throw error;
     throw ctx.error('InvalidStructureException', `CodePipeline is not authorized to perform AssumeRole on role ${roleArn}`);
   }
 }
@@ -94,29 +96,28 @@ async function keepVersion(tx: Transaction, row: PipelineRow, declaration: Decla
     .insertInto('codepipeline.versions')
     .values({ pipeline_id: row.id, version: row.version, declaration: JSON.stringify(declaration) })
     .execute();
-  const watched = watchedSources(declaration);
-  await tx.sql.deleteFrom('codepipeline.watches').where('pipeline_id', '=', row.id).execute();
-  if (watched.length > 0) {
-    await tx.sql
-      .insertInto('codepipeline.watches')
-      .values(watched.map(({ action, source }) => ({ pipeline_id: row.id, action, source, seen: null })))
-      .execute();
-  }
+  await keepWatches(tx, row.id, watchedSources(declaration));
 }
 
 export const updatePipeline = operation('codepipeline', 'UpdatePipeline', {
-  authorize: ({ pipeline }, ctx) => [arnOf(ctx, pipeline.name)].map((resource) => ({ resource })).concat(passRoles(pipeline)),
+  authorize: ({ pipeline }, ctx) => [{ resource: arnOf(ctx, pipeline.name) }, ...passRoles(pipeline)],
   async handle(ctx, input) {
-    const declaration = checked(ctx as never, input.pipeline);
-    await requireRole(ctx as never, declaration);
+    const declaration = checked(ctx, input.pipeline);
+    await requireRole(ctx, declaration);
     const version = await ctx.transaction(async (tx) => {
       const current = await tx.sql
         .selectFrom('codepipeline.pipelines')
         .selectAll()
         .where((eb) => eb.and({ account: ctx.account, region: ctx.region, name: declaration.name }))
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirst();
-      if (!current) throw pipelineNotFound(ctx as never, declaration.name);
+      if (!current) {
+        // As AWS answers, although its model does not list the code for this operation.
+        throw new AwsError(
+          'ResourceNotFoundException',
+          `The account with id '${ctx.account}' does not include a pipeline with the name '${declaration.name}'`,
+        );
+      }
       const row: PipelineRow = {
         ...current,
         version: current.version + 1,

@@ -4,7 +4,7 @@ import { arnOf } from './arns.ts';
 import { pipelineEvent, stageEvent } from './events.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
 import { PIPELINE } from './start.ts';
-import type { ExecutionRow, PipelineRow } from './tables.ts';
+import type { ActionDeclaration, Declaration, ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';
 
 async function requireStage(
@@ -60,12 +60,12 @@ export const retryStageExecution = operation('codepipeline', 'RetryStageExecutio
     const { pipeline } = await requireStage(ctx, pipelineName, stageName);
     await ctx.transaction(async (tx) => {
       // One writer at a time on a pipeline's executions: the engine takes the same lock.
-      await tx.sql.selectFrom('codepipeline.pipelines').select('id').where('id', '=', pipeline.id).forUpdate().execute();
-      const execution = (await tx.sql
+      await tx.sql.selectFrom('codepipeline.pipelines').select('id').where('id', '=', pipeline.id).forNoKeyUpdate().execute();
+      const execution = await tx.sql
         .selectFrom('codepipeline.executions')
         .selectAll()
         .where((eb) => eb.and({ pipeline_id: pipeline.id, id: pipelineExecutionId }))
-        .executeTakeFirst()) as ExecutionRow | undefined;
+        .executeTakeFirst();
       const run = await tx.sql
         .selectFrom('codepipeline.stage_runs')
         .selectAll()
@@ -77,7 +77,9 @@ export const retryStageExecution = operation('codepipeline', 'RetryStageExecutio
           `Stage '${stageName}' of execution '${pipelineExecutionId}' is not in a failed or stopped state.`,
         );
       }
+      await requireSameStructure(ctx, tx.sql, pipeline, execution, stageName);
       await requireLatest(ctx, tx.sql, pipeline, execution, stageName);
+      await requireFree(ctx, tx.sql, pipeline, execution, stageName);
       await tx.sql
         .updateTable('codepipeline.stage_runs')
         .set({ status: 'InProgress', attempt: run.attempt + 1, updated_at: ctx.now() })
@@ -105,10 +107,55 @@ export const retryStageExecution = operation('codepipeline', 'RetryStageExecutio
   },
 });
 
+type Reads = Pick<OperationContext<never>['read'], 'selectFrom'>;
+
+const skeleton = ({ stages }: Declaration): string => JSON.stringify(stages.map(({ name, actions }) => [name, actions.map(nameAndType)]));
+const nameAndType = ({ name, actionTypeId }: ActionDeclaration) => [name, actionTypeId.category, actionTypeId.provider];
+
+/** An execution goes on in its own version of the pipeline, so it may not differ in stages and actions from the current one. */
+async function requireSameStructure(
+  ctx: OperationContext<'StageNotRetryableException'>,
+  read: Reads,
+  pipeline: PipelineRow,
+  execution: ExecutionRow,
+  stage: string,
+): Promise<void> {
+  if (execution.version === pipeline.version) return;
+  const mine = await declarationOf(read, pipeline.id, execution.version);
+  const current = await declarationOf(read, pipeline.id, pipeline.version);
+  if (skeleton(mine!) === skeleton(current!)) return;
+  throw ctx.error(
+    'StageNotRetryableException',
+    `Stage '${stage}' cannot be retried: the structure of the pipeline has changed since execution '${execution.id}' was started.`,
+  );
+}
+
+/** After a change of the execution mode, an execution of the former mode may still hold the stage. */
+async function requireFree(
+  ctx: OperationContext<'StageNotRetryableException'>,
+  read: Reads,
+  pipeline: PipelineRow,
+  execution: ExecutionRow,
+  stage: string,
+): Promise<void> {
+  if (execution.mode === 'PARALLEL') return;
+  const holder = await read
+    .selectFrom('codepipeline.stage_runs')
+    .innerJoin('codepipeline.executions', 'codepipeline.executions.id', 'codepipeline.stage_runs.execution_id')
+    .select('codepipeline.executions.id')
+    .where('codepipeline.executions.pipeline_id', '=', pipeline.id)
+    .where('codepipeline.executions.inside', '=', true)
+    .where('codepipeline.executions.mode', '!=', 'PARALLEL')
+    .where('codepipeline.stage_runs.stage', '=', stage)
+    .where('codepipeline.stage_runs.status', 'in', ['InProgress', 'Stopping'])
+    .executeTakeFirst();
+  if (holder) throw ctx.error('StageNotRetryableException', `Stage '${stage}' is in use by execution '${holder.id}'.`);
+}
+
 /** Only the execution that was last in the stage may go on there. */
 async function requireLatest(
   ctx: OperationContext<'NotLatestPipelineExecutionException'>,
-  read: Pick<OperationContext<never>['read'], 'selectFrom'>,
+  read: Reads,
   pipeline: PipelineRow,
   execution: ExecutionRow,
   stage: string,

@@ -2,7 +2,7 @@
 import { operation, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
-import type { ActionDeclaration, ActionRunRow, ExecutionRow, StageDeclaration, StageRunRow } from './tables.ts';
+import type { ActionDeclaration, ActionRunRow, StageDeclaration, StageRunRow } from './tables.ts';
 import './tables.ts';
 
 type StageState = ShapeOf<'codepipeline', 'StageState'>;
@@ -13,13 +13,13 @@ export const getPipelineState = operation('codepipeline', 'GetPipelineState', {
     const pipeline = await findPipeline(ctx, name);
     const declaration = (await declarationOf(ctx.read, pipeline.id, pipeline.version))!;
     const transitions = await ctx.read.selectFrom('codepipeline.transitions').selectAll().where('pipeline_id', '=', pipeline.id).execute();
-    const waiting = (await ctx.read
+    const waiting = await ctx.read
       .selectFrom('codepipeline.executions')
       .selectAll()
       .where((eb) => eb.and({ pipeline_id: pipeline.id, inside: false }))
       .where('status', 'in', ['InProgress', 'Stopping'])
       .orderBy('sequence', 'desc')
-      .execute()) as ExecutionRow[];
+      .execute();
     const stageStates: StageState[] = [];
     for (const [index, stage] of declaration.stages.entries()) {
       const latest = await latestIn(ctx, pipeline.id, stage.name);
@@ -72,12 +72,12 @@ async function actionStates(
   stage: StageDeclaration,
 ): Promise<ShapeOf<'codepipeline', 'ActionState'>[]> {
   const rows = executionId
-    ? ((await ctx.read
+    ? await ctx.read
         .selectFrom('codepipeline.action_runs')
         .selectAll()
         .where((eb) => eb.and({ execution_id: executionId, stage: stage.name }))
         .orderBy('sequence')
-        .execute()) as ActionRunRow[])
+        .execute()
     : [];
   const latest = new Map(rows.map((row) => [row.action, row]));
   return stage.actions.map((action) => actionState(action, latest.get(action.name)));

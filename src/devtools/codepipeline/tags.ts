@@ -69,14 +69,20 @@ export const untagResource = operation('codepipeline', 'UntagResource', {
 
 export const listTagsForResource = operation('codepipeline', 'ListTagsForResource', {
   authorize: ({ resourceArn }) => resourceArn,
-  async handle(ctx, { resourceArn }) {
+  async handle(ctx, { resourceArn, nextToken, maxResults = MAX_TAGS }) {
     const row = await pipelineOf(ctx, resourceArn);
+    const scope = `codepipeline:ListTagsForResource:${row.id}`;
+    const after = nextToken === undefined ? '' : ctx.paging.open<string>(scope, nextToken);
+    if (after === undefined) throw ctx.error('InvalidNextTokenException', 'The next token is not valid.');
     const tags = await ctx.read
       .selectFrom('codepipeline.tags')
       .select(['key', 'value'])
       .where('pipeline_id', '=', row.id)
+      .where('key', '>', after)
       .orderBy('key')
+      .limit(maxResults + 1)
       .execute();
-    return { tags };
+    const page = tags.slice(0, maxResults);
+    return { tags: page, nextToken: tags.length > maxResults ? ctx.paging.seal(scope, page.at(-1)!.key) : undefined };
   },
 });

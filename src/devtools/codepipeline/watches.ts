@@ -1,6 +1,7 @@
 /** Pipelines that start of their own accord: PollForSourceChanges, done by the source's event where there is one. */
-
-import type { Platform } from '../../platform/platform.ts';
+import { createHash } from 'node:crypto';
+import { AwsError } from '../../platform/errors.ts';
+import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
 import { declarationOf } from './find-pipeline.ts';
 import { startExecution } from './start.ts';
@@ -15,6 +16,18 @@ export function watchedSources({ stages }: Declaration): { action: string; sourc
       return { action: name, source: `codecommit:${configuration.RepositoryName}/${configuration.BranchName}` };
     return { action: name, source: `s3:${configuration.S3Bucket}/${configuration.S3ObjectKey}` };
   });
+}
+
+/** Replaces what the pipeline watches. What was seen of a source that stays is kept: a change in between is not lost. */
+export async function keepWatches(tx: Transaction, pipelineId: string, watched: { action: string; source: string }[]): Promise<void> {
+  const former = await tx.sql.deleteFrom('codepipeline.watches').where('pipeline_id', '=', pipelineId).returningAll().execute();
+  if (watched.length === 0) return;
+  const seenOf = ({ action, source }: { action: string; source: string }): string | null =>
+    former.find((row) => row.action === action && row.source === source)?.seen ?? null;
+  await tx.sql
+    .insertInto('codepipeline.watches')
+    .values(watched.map((watch) => ({ pipeline_id: pipelineId, ...watch, seen: seenOf(watch) })))
+    .execute();
 }
 
 interface RepositoryEvent {
@@ -34,12 +47,20 @@ interface ObjectEvent {
   id: string;
   account: string;
   region: string;
-  detail: { bucket: { name: string }; object: { key: string } };
+  detail: { bucket: { name: string }; object: { key: string; etag?: string; 'version-id'?: string } };
 }
 
-export const onObjectCreated: JobHandler = async (platform, { id, account, region, detail }: ObjectEvent) => {
-  await startWatching(platform, { account, region }, `s3:${detail.bucket.name}/${detail.object.key}`, id);
+export const onObjectCreated: JobHandler = async (platform, { account, region, detail: { bucket, object } }: ObjectEvent) => {
+  const source = `s3:${bucket.name}/${object.key}`;
+  await startWatching(platform, { account, region }, source, revisionToken(source, object['version-id'] ?? object.etag));
 };
+
+/** The same whether an event or a look told of the revision, so that it starts one execution. No client's token holds a colon. */
+function revisionToken(source: string, revision = ''): string {
+  return `s3:${createHash('sha256')
+    .update(`${source}\n${revision.replaceAll('"', '')}`)
+    .digest('hex')}`;
+}
 
 async function startWatching(platform: Platform, place: { account: string; region: string }, source: string, token: string): Promise<void> {
   const pipelines = await platform.read
@@ -81,6 +102,43 @@ export async function pollBuckets(platform: Platform, signal: AbortSignal): Prom
 }
 
 async function lookAt(platform: Platform, pipeline: PipelineRow, action: string, source: string, seen: string | null): Promise<void> {
+  const before = seen ?? (await revisionRun(platform, pipeline.id, action));
+  if (before === undefined) return;
+  const revision = await newestRevision(platform, pipeline, source);
+  if (revision === seen) return;
+  const claimed = await platform.transaction(async (tx) => {
+    const { numUpdatedRows } = await tx.sql
+      .updateTable('codepipeline.watches')
+      .set({ seen: revision })
+      .where((eb) => eb.and({ pipeline_id: pipeline.id, action, source }))
+      .where((eb) => (seen === null ? eb('seen', 'is', null) : eb('seen', '=', seen)))
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  });
+  if (claimed && revision !== NOTHING && revision !== before) {
+    await startFrom(platform, pipeline, source, revisionToken(source, revision));
+  }
+}
+
+/** Seen of an object that does not exist. */
+const NOTHING = '';
+
+/** Before the first look, what the newest execution has run is what counts as seen; undefined while it is still to find out. */
+async function revisionRun(platform: Platform, pipelineId: string, action: string): Promise<string | undefined> {
+  const run = await platform.read
+    .selectFrom('codepipeline.action_runs')
+    .innerJoin('codepipeline.executions', 'codepipeline.executions.id', 'codepipeline.action_runs.execution_id')
+    .select(['codepipeline.action_runs.status', 'codepipeline.action_runs.revision'])
+    .where('codepipeline.executions.pipeline_id', '=', pipelineId)
+    .where('codepipeline.action_runs.action', '=', action)
+    .orderBy('codepipeline.action_runs.sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  if (!run || run.status === 'InProgress') return undefined;
+  return run.revision?.id ?? NOTHING;
+}
+
+async function newestRevision(platform: Platform, pipeline: PipelineRow, source: string): Promise<string> {
   const path = source.slice('s3:'.length);
   const cut = path.indexOf('/');
   const clients = await platform.aws.as({
@@ -89,18 +147,11 @@ async function lookAt(platform: Platform, pipeline: PipelineRow, action: string,
     sessionName: pipeline.name,
     region: pipeline.region,
   });
-  const { VersionId, ETag } = await clients.s3.headObject({ Bucket: path.slice(0, cut), Key: path.slice(cut + 1) });
-  const revision = VersionId ?? ETag ?? '';
-  if (revision === seen) return;
-  const claimed = await platform.transaction(async (tx) => {
-    const { numUpdatedRows } = await tx.sql
-      .updateTable('codepipeline.watches')
-      .set({ seen: revision })
-      .where((eb) => eb.and({ pipeline_id: pipeline.id, action }))
-      .where((eb) => (seen === null ? eb('seen', 'is', null) : eb('seen', '=', seen)))
-      .executeTakeFirst();
-    return numUpdatedRows > 0n;
-  });
-  // The first look only learns what is there: making the pipeline has started it already.
-  if (claimed && seen !== null) await startFrom(platform, pipeline, source, `${source}@${revision}`.slice(0, 128));
+  try {
+    const { VersionId, ETag } = await clients.s3.headObject({ Bucket: path.slice(0, cut), Key: path.slice(cut + 1) });
+    return VersionId ?? ETag ?? NOTHING;
+  } catch (error) {
+    if (error instanceof AwsError && /^(NotFound|NoSuchKey)$/.test(error.code)) return NOTHING;
+    throw error;
+  }
 }

@@ -16,7 +16,16 @@ export const codebuild: Provider = {
   },
 };
 
+/** CodeBuild remembers an idempotency token for five minutes; a little less, since the clocks of two processes may differ. */
+const TOKEN_MS = 4 * 60_000;
+
 async function start(job: ActionJob): Promise<Outcome> {
+  if (job.run.begun && job.now().getTime() - job.run.updated_at.getTime() > TOKEN_MS) {
+    const message =
+      'Penstock ended while it started the build, and came back too late to tell whether there is one. None was started in its place; retry the stage to build.';
+    return { state: 'Failed', code: 'SystemUnavailable', message };
+  }
+  if (!job.run.begun) await job.markBegun();
   const { build } = await job.clients.codebuild.startBuild(startRequest(job));
   return { state: 'InProgress', externalId: build!.id!, url: build!.logs?.deepLink };
 }
@@ -67,11 +76,11 @@ function environmentVariables(text: string | undefined): EnvironmentVariable[] {
   }
   if (!Array.isArray(list))
     throw new AwsError('InvalidActionConfiguration', 'EnvironmentVariables must be a JSON array of {name, value, type}.');
-  return list.map(({ name, value, type }: EnvironmentVariable) => ({
-    name: String(name),
-    value: String(value),
-    type: type ?? 'PLAINTEXT',
-  }));
+  return list.map((item: Partial<EnvironmentVariable> | null) => {
+    if (typeof item?.name !== 'string' || item.value === undefined)
+      throw new AwsError('InvalidActionConfiguration', 'Each of EnvironmentVariables must have a name and a value.');
+    return { name: item.name, value: String(item.value), type: item.type ?? 'PLAINTEXT' };
+  });
 }
 
 function outcomeOf(build: ShapeOf<'codebuild', 'Build'>): Outcome {

@@ -52,12 +52,28 @@ async function start(job: ActionJob): Promise<Outcome> {
 async function findBegun(job: ActionJob): Promise<string | undefined> {
   if (!job.run.begun) return undefined;
   const { clients, configuration, run } = job;
-  const { deployments = [] } = await clients.codedeploy.listDeployments({
-    applicationName: configuration.ApplicationName!,
-    deploymentGroupName: configuration.DeploymentGroupName!,
-    createTimeRange: { start: new Date(run.started_at.getTime() - 60_000) },
-  });
-  if (deployments.length === 0) return undefined;
-  const { deploymentsInfo = [] } = await clients.codedeploy.batchGetDeployments({ deploymentIds: deployments.slice(0, 25) });
-  return deploymentsInfo.find(({ description }) => description === describe(job))?.deploymentId;
+  let nextToken: string | undefined;
+  do {
+    const page = await clients.codedeploy.listDeployments({
+      applicationName: configuration.ApplicationName!,
+      deploymentGroupName: configuration.DeploymentGroupName!,
+      createTimeRange: { start: new Date(run.started_at.getTime() - MINUTE_MS) },
+      nextToken,
+    });
+    for (const deploymentIds of inGroups(page.deployments ?? [], MAX_BATCH)) {
+      const { deploymentsInfo = [] } = await clients.codedeploy.batchGetDeployments({ deploymentIds });
+      const mine = deploymentsInfo.find(({ description }) => description === describe(job));
+      if (mine) return mine.deploymentId;
+    }
+    nextToken = page.nextToken;
+  } while (nextToken);
+  return undefined;
+}
+
+/** BatchGetDeployments takes no more at once. */
+const MAX_BATCH = 25;
+const MINUTE_MS = 60_000;
+
+function inGroups(list: string[], size: number): string[][] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) => list.slice(index * size, (index + 1) * size));
 }

@@ -15,6 +15,7 @@ export interface ActionJob {
   configuration: Record<string, string>;
   /** The KMS key of the artifact store, if it names one. */
   encryptionKey: string | undefined;
+  now(): Date;
   /** To be called, and awaited, before work is begun that cannot be begun twice. */
   markBegun(): Promise<unknown>;
   signal: AbortSignal;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { openPromise, type ZipFile } from 'yauzl';
+import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { AwsError } from '../../../platform/errors.ts';
 import type { ActionJob, Provider } from './provider.ts';
 
@@ -61,26 +61,46 @@ async function extract(
   try {
     const file = path.join(directory, 'artifact.zip');
     await pipeline(source, createWriteStream(file), { signal: job.signal });
-    const zip = await openZip(file);
-    let count = 0;
-    for await (const entry of zip.eachEntry()) {
-      job.signal.throwIfAborted();
-      if (entry.fileName.endsWith('/')) continue;
-      if (++count > MAX_FILES) throw new AwsError('ArtifactTooLarge', `The artifact has more than ${MAX_FILES} files.`);
-      await use(entry.fileName, await zip.openReadStreamPromise(entry), entry.uncompressedSize);
+    const zip = await reading(openPromise(file, { autoClose: false }));
+    try {
+      // All names before the first file: an artifact with a bad one is not deployed by halves.
+      const entries = await reading(filesIn(zip));
+      for (const entry of entries) {
+        job.signal.throwIfAborted();
+        const body = await reading(zip.openReadStreamPromise(entry));
+        let broken: Promise<never> | undefined;
+        body.once('error', (error) => {
+          broken = Promise.reject(error);
+          broken.catch(() => {});
+        });
+        await use(entry.fileName, body, entry.uncompressedSize).catch((error) => (broken ? reading(broken) : Promise.reject(error)));
+      }
+      return entries.length;
+    } finally {
+      zip.close();
     }
-    return count;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-/** yauzl refuses absolute names, `..` and backslashes by itself. */
-async function openZip(file: string): Promise<ZipFile> {
+/** yauzl refuses absolute names and `..` by itself. */
+async function filesIn(zip: ZipFile): Promise<Entry[]> {
+  const files: Entry[] = [];
+  for await (const entry of zip.eachEntry()) {
+    if (entry.fileName.endsWith('/')) continue;
+    if (files.length === MAX_FILES) throw new Error(`it has more than ${MAX_FILES} files`);
+    files.push(entry);
+  }
+  return files;
+}
+
+/** What is wrong with a zip stays wrong: it ends the action. */
+async function reading<T>(work: Promise<T>): Promise<T> {
   try {
-    return await openPromise(file);
+    return await work;
   } catch (cause) {
-    throw new AwsError('InvalidArtifact', `The input artifact is not a zip file: ${(cause as Error).message}`, { cause });
+    throw new AwsError('InvalidArtifact', `The input artifact cannot be read as a zip file: ${(cause as Error).message}`, { cause });
   }
 }
 

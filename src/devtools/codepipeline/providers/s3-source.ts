@@ -11,7 +11,9 @@ export const s3Source: Provider = {
     const { Status } = await clients.s3.getBucketVersioning({ Bucket });
     if (Status !== 'Enabled')
       throw new AwsError('InvalidBucketState', `Versioning is not enabled on the bucket ${Bucket}: a source bucket must be versioned.`);
-    const head = await clients.s3.headObject({ Bucket, Key, VersionId: overrideOf('S3_OBJECT_VERSION_ID') });
+    const head = await clients.s3
+      .headObject({ Bucket, Key, VersionId: overrideOf('S3_OBJECT_VERSION_ID') })
+      .catch((error) => Promise.reject(named(error, Bucket, Key)));
     const VersionId = head.VersionId!;
     const [artifact] = run.output_artifacts;
     await clients.s3.copyObject({
@@ -32,3 +34,9 @@ export const s3Source: Provider = {
     };
   },
 };
+
+/** HeadObject's answer has no body, so its error has no words. */
+function named(error: unknown, bucket: string, key: string): unknown {
+  if (!(error instanceof AwsError) || error.code !== 'NotFound') return error;
+  return new AwsError('NoSuchKey', `The object ${key} does not exist in the bucket ${bucket}.`, { cause: error });
+}
