@@ -1,20 +1,19 @@
-import type { Principal } from '../../platform/principal.ts';
-import type { StartRequest } from './tables.ts';
+import type { RequestContext } from '../../platform/service.ts';
 
 /**
- * Who started a build, as CodeBuild shows it: a user's name, `role/session`, `rule/<name>` for EventBridge, `codepipeline/<pipeline>`.
- * CodePipeline acts in a session named after its pipeline, and it alone gives artifacts of type CODEPIPELINE.
+ * Who started a build, as CodeBuild shows it: a user's name, `role/session`, and for the services that act inside Penstock in a session
+ * named after what they act for, `codepipeline/<pipeline>` and `rule/<rule>`.
  */
-export function initiatorOf(principal: Principal, request: StartRequest): string {
-  const pipeline =
-    request.artifactsOverride?.type === 'CODEPIPELINE' || request.secondaryArtifactsOverride?.some(({ type }) => type === 'CODEPIPELINE');
+export function initiatorOf({ principal, http, userAgent }: RequestContext): string {
   switch (principal.type) {
     case 'Root':
       return 'root';
     case 'User':
       return principal.name;
     case 'AssumedRole':
-      return pipeline ? `codepipeline/${principal.sessionName}` : `${principal.roleName}/${principal.sessionName}`;
+      if (!http && userAgent === 'codepipeline.amazonaws.com') return `codepipeline/${principal.sessionName}`;
+      if (!http && userAgent === 'events.amazonaws.com') return `rule/${principal.sessionName}`;
+      return `${principal.roleName}/${principal.sessionName}`;
     case 'Service':
       return principal.service;
   }

@@ -34,7 +34,7 @@ export const startBuild = operation('codebuild', 'StartBuild', {
         const project = await lockProject(tx, ctx, name);
         await checkConcurrency(tx, project);
         const definition = mergeOverrides(project, request);
-        return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx.principal, request) });
+        return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
       }),
     );
     return { build: describeBuild(row) };
@@ -58,7 +58,7 @@ export const retryBuild = operation('codebuild', 'RetryBuild', {
         if (former.status === 'IN_PROGRESS') throw invalid(`Cannot retry build ${id}: it is still in progress`);
         const project = await lockProject(tx, ctx, former.project);
         await checkConcurrency(tx, project);
-        return queueBuild(tx, ctx, project, { ...former, initiator: initiatorOf(ctx.principal, former.request) });
+        return queueBuild(tx, ctx, project, { ...former, initiator: initiatorOf(ctx) });
       }),
     );
     return { build: describeBuild(row) };
