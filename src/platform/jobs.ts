@@ -1,15 +1,13 @@
 /** Durable work: graphile-worker runs the services' jobs and reconcilers; a slow sweep is the net under the notifications. */
-import { EventEmitter } from 'node:events';
-import { type Runner, run, runMigrations, Logger as WorkerLogger } from 'graphile-worker';
+import { runMigrations } from 'graphile-worker';
 import type pg from 'pg';
 import { DELIVER_EVENT, RECONCILE } from './database/transaction.ts';
+import { keepJobsRunning, workerLogger } from './job-runner.ts';
 import type { Logger } from './log.ts';
 import type { Platform } from './platform.ts';
 import type { ProcessRegistry } from './processes.ts';
 import type { JobHandler, Reconciler, Service } from './service.ts';
 
-/** Jobs wait for the database and for other services most of the time. */
-const CONCURRENCY = 16;
 const SWEEP_MS = 60_000;
 const LOOK_FOR_DEAD_MS = 2_000;
 
@@ -49,25 +47,7 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
   );
 
   await reclaim(processes);
-  const events = new EventEmitter();
-  events.on('pool:create', ({ workerPool }) => {
-    processes.setPool(workerPool.id).catch((error) => log.error({ error }, 'could not record the worker pool'));
-  });
-  events.on('job:error', ({ error, job }) =>
-    log.warn({ error, job: job.task_identifier, attempt: job.attempts }, 'a job failed and is tried again'),
-  );
-  events.on('job:failed', ({ error, job }) =>
-    log.error({ error, job: job.task_identifier, payload: job.payload }, 'a job failed for good'),
-  );
-  const runner: Runner = await run({
-    pgPool: pool,
-    taskList: taskList as never,
-    concurrency: CONCURRENCY,
-    noHandleSignals: true,
-    pollInterval: 2_000,
-    events: events as never,
-    logger: workerLogger(log),
-  });
+  const runner = await keepJobsRunning({ pool, tasks: taskList as never, processes, log });
 
   const sweep = guard(log, 'sweep', () => sweepReconcilers(platform, reconcilers));
   const look = guard(log, 'look for dead processes', async () => {
@@ -120,12 +100,4 @@ function guard(log: Logger, what: string, work: () => Promise<void>): () => Prom
       running = false;
     }
   };
-}
-
-function workerLogger(log: Logger): WorkerLogger {
-  return new WorkerLogger(() => (level, message, meta) => {
-    // graphile-worker tells each job's success at "info"; that is our debug. Job errors are told by the events above.
-    if (level === 'error' && !(meta && 'job' in meta)) log.error(message);
-    else log.trace(message);
-  });
 }

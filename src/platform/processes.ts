@@ -36,13 +36,13 @@ interface Options {
 
 export class ProcessRegistry implements Processes {
   id = '';
-  poolId: string | undefined;
   #client: pg.Client | undefined;
   #since = 0;
   #first = true;
   #closed = false;
   readonly #options: Options;
   readonly #lost = new Set<(formerId: string) => void>();
+  readonly #returned = new Set<() => void>();
 
   constructor(options: Options) {
     this.#options = options;
@@ -55,14 +55,21 @@ export class ProcessRegistry implements Processes {
     const client = await connections.dedicated();
     client.on('notification', (message) => message.payload && onNotify(message.payload));
     client.on('error', (error) => log.warn({ error: error.message }, 'lost the connection that listens to the database'));
+    try {
+      await client.query(`listen ${CHANNEL}`);
+      await this.#holdLock(client);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+    // From here on; before, whoever called us tries again.
     client.once('end', () => {
       if (!this.#closed) this.#reopen();
     });
-    await client.query(`listen ${CHANNEL}`);
     this.#client = client;
-    await this.#holdLock(client);
     this.#since = Date.now();
     this.#options.onReconnect();
+    if (!this.#first) for (const listener of this.#returned) listener();
   }
 
   async #holdLock(client: pg.Client): Promise<void> {
@@ -73,14 +80,14 @@ export class ProcessRegistry implements Processes {
       if (rowCount && rows[0].held) return;
     }
     const { role } = this.#options;
-    const { rows } = await client.query('insert into platform.processes (role, host, pid, pool_id) values ($1, $2, $3, $4) returning id', [
+    const { rows } = await client.query('insert into platform.processes (role, host, pid) values ($1, $2, $3) returning id', [
       role,
       hostname(),
       process.pid,
-      this.poolId,
     ]);
-    this.id = String(rows[0].id);
-    await client.query('select pg_advisory_lock($1, $2)', [LIVES, Number(this.id)]);
+    const id = String(rows[0].id);
+    await client.query('select pg_advisory_lock($1, $2)', [LIVES, Number(id)]);
+    this.id = id;
     if (former) for (const listener of this.#lost) listener(former);
   }
 
@@ -96,27 +103,27 @@ export class ProcessRegistry implements Processes {
     }
   }
 
-  async setPool(poolId: string): Promise<void> {
-    this.poolId = poolId;
-    await this.#options.connections.pool.query('update platform.processes set pool_id = $1 where id = $2', [poolId, this.id]);
+  /** Right after a gap others may still be on their way back, so nobody is called dead. */
+  #inGrace(): boolean {
+    return !this.#first && Date.now() - this.#since < RETURN_GRACE_MS;
   }
 
   async isAlive(id: string): Promise<boolean> {
     if (id === this.id) return true;
-    const { rows } = await this.#options.connections.pool.query(
-      `select exists (select 1 from pg_locks where locktype = 'advisory' and classid = $1 and objid = $2 and granted) as alive`,
-      [LIVES, id],
+    const { rows } = await this.#options.connections.pool.query<{ held: boolean; maybe: boolean }>(
+      `select ${HELD('$1', '$2::bigint')} as held,
+         exists (select 1 from platform.processes p where id = $2::bigint and ($4 or ${MAY_RETURN('$3')})) as maybe`,
+      [LIVES, id, RETURN_GRACE_MS, this.#inGrace()],
     );
-    return rows[0].alive;
+    return rows[0]!.held || rows[0]!.maybe;
   }
 
   async dead(): Promise<string[]> {
-    if (!this.#first && Date.now() - this.#since < RETURN_GRACE_MS) return [];
+    if (this.#inGrace()) return [];
     const { rows } = await this.#options.connections.pool.query<{ id: number }>(
-      `select id from platform.processes p where id <> $2 and not exists (
-         select 1 from pg_locks l where l.locktype = 'advisory' and l.classid = $1 and l.objid = p.id and l.granted)
-         and started_at < now() - interval '1 second'`,
-      [LIVES, this.id],
+      `select id from platform.processes p where id <> $2 and not ${HELD('$1', 'p.id')}
+         and started_at < now() - interval '1 second' and not ${MAY_RETURN('$3')}`,
+      [LIVES, this.id, RETURN_GRACE_MS],
     );
     return rows.map((row) => String(row.id));
   }
@@ -126,17 +133,29 @@ export class ProcessRegistry implements Processes {
     if (ids.length === 0) return;
     const { pool } = this.#options.connections;
     await pool.query(
-      `select graphile_worker.force_unlock_workers(array_agg(pool_id)) from platform.processes where id = any($1::bigint[]) and pool_id is not null`,
+      'select graphile_worker.force_unlock_workers(array_agg(id)) from platform.worker_pools where process = any($1::bigint[]) having count(*) > 0',
       [ids],
     );
     await pool.query('delete from platform.processes where id = any($1::bigint[])', [ids]);
   }
 
+  /** Must be done before a job runner of that name takes its first job: its jobs are given back when this process dies. */
+  async addWorkerPool(name: string): Promise<void> {
+    await this.#options.connections.pool.query('insert into platform.worker_pools (id, process) values ($1, $2)', [name, this.id]);
+  }
+
+  /** The job runner of that name has ended: what it still holds was lost on its way, and is given back. */
+  async removeWorkerPool(name: string): Promise<void> {
+    const { pool } = this.#options.connections;
+    await pool.query('select graphile_worker.force_unlock_workers(array[$1])', [name]);
+    await pool.query('delete from platform.worker_pools where id = $1', [name]);
+  }
+
   /** True when no other process works on this database. */
   async alone(): Promise<boolean> {
     const { rows } = await this.#options.connections.pool.query(
-      `select count(*) as others from pg_locks where locktype = 'advisory' and classid = $1 and granted and objid <> $2`,
-      [LIVES, this.id],
+      `select count(*) as others from pg_locks where ${OURS('$1')} and objid <> $2::bigint`,
+      [LIVES, this.id || 0],
     );
     return rows[0].others === 0;
   }
@@ -146,9 +165,23 @@ export class ProcessRegistry implements Processes {
     return () => this.#lost.delete(listener);
   }
 
+  /** The connection came back after a gap: what was under way in it may have been lost. */
+  onReturn(listener: () => void): () => void {
+    this.#returned.add(listener);
+    return () => this.#returned.delete(listener);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#options.connections.pool.query('delete from platform.processes where id = $1', [this.id]).catch(() => {});
+    await this.#options.connections.pool.query('delete from platform.processes where id = $1', [this.id || 0]).catch(() => {});
     await this.#client?.end().catch(() => {});
   }
 }
+
+/** Locks that say "lives", in this database: `pg_locks` shows those of all databases of the server. */
+const OURS = (key: string): string =>
+  `locktype = 'advisory' and classid = ${key} and granted and database = (select oid from pg_database where datname = current_database())`;
+const HELD = (key: string, id: string): string => `exists (select 1 from pg_locks where ${OURS(key)} and objid = ${id})`;
+/** The database was restarted a moment ago, and this process (older than that) may not have noticed yet. */
+const MAY_RETURN = (graceMs: string): string =>
+  `(p.started_at < pg_postmaster_start_time() and pg_postmaster_start_time() > now() - ${graceMs} * interval '1 millisecond')`;
