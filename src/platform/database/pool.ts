@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
-import type { EmbeddedPostgres } from './embedded.ts';
+import { DatabaseUnavailableError, type EmbeddedPostgres } from './embedded.ts';
 
 const INT8 = 20;
 /** Counts and sizes stay far below 2^53; a text would be compared wrongly. */
@@ -11,11 +11,17 @@ pg.types.setTypeParser(INT8, Number);
 
 /** How long a request waits for a database that is starting again before it fails. */
 const RECONNECT_MS = 15_000;
+/** How long a stop waits for queries that still run. */
+const CLOSE_MS = 5_000;
+/** What the SQL of the services needs. */
+const OLDEST_VERSION = 140_000;
 
 export interface Connections {
   pool: pg.Pool;
   /** A connection of its own, for LISTEN and for the lock that says "this process lives". */
   dedicated(): Promise<pg.Client>;
+  /** Waits a while for a database that is just starting; throws DatabaseUnavailableError that says what to do. For the start of a process. */
+  requireDatabase(): Promise<void>;
   /** Resolves when every connection of the pool is really closed, so that a database may be stopped without anybody complaining. */
   close(): Promise<void>;
 }
@@ -23,7 +29,8 @@ export interface Connections {
 export function connect(target: { url: string } | { embedded: EmbeddedPostgres }, log: Logger, size: number): Connections {
   const options: pg.ClientConfig = 'url' in target ? { connectionString: target.url } : { ...target.embedded.connection };
   const embedded = 'embedded' in target ? target.embedded : undefined;
-  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000 }, embedded);
+  if ('url' in target) requireUrl(target.url);
+  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000 }, embedded, log);
   const open = new Set<pg.PoolClient>();
   // An idle connection that breaks says so here; the next use makes a new one.
   pool.on('error', (error) => log.warn({ error: error.message }, 'lost a connection to the database'));
@@ -39,21 +46,50 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
       await client.connect();
       return client;
     },
+    async requireDatabase() {
+      try {
+        const { rows } = await pool.query<{ version: number; name: string }>(
+          `select current_setting('server_version_num')::int as version, current_setting('server_version') as name`,
+        );
+        if (rows[0]!.version >= OLDEST_VERSION) return;
+        throw new DatabaseUnavailableError(
+          `Penstock needs PostgreSQL ${OLDEST_VERSION / 10_000} or newer; the one of PENSTOCK_DATABASE_URL is ${rows[0]!.name}.`,
+        );
+      } catch (cause) {
+        if (embedded || cause instanceof DatabaseUnavailableError) throw cause;
+        throw new DatabaseUnavailableError(`The database of PENSTOCK_DATABASE_URL cannot be used: ${explain(cause)}.`, { cause });
+      }
+    },
     async close() {
       const closing = [...open].map((client) => once(client, 'end'));
-      await pool.end();
-      await Promise.all(closing);
+      const closed = pool.end().then(() => Promise.all(closing));
+      if ((await Promise.race([closed, delay(CLOSE_MS, 'late', { ref: false })])) === 'late') {
+        log.warn({ connections: open.size }, 'queries still ran when the connections to the database were closed');
+      }
     },
   };
+}
+
+function requireUrl(url: string): void {
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return;
+  throw new DatabaseUnavailableError('PENSTOCK_DATABASE_URL must look like postgres://user:password@host:5432/database.');
+}
+
+/** pg puts what it tried for each address into an error without words of its own. */
+function explain(error: unknown): string {
+  const { message, errors, code } = error as { message: string; errors?: Error[]; code?: string };
+  return message || errors?.map((each) => each.message).join(', ') || code || String(error);
 }
 
 /** Waits for a database that is away for a moment (restarted, killed) instead of failing the request that meets the gap. */
 class ReconnectingPool extends pg.Pool {
   readonly #embedded: EmbeddedPostgres | undefined;
+  readonly #log: Logger;
 
-  constructor(options: pg.PoolConfig, embedded: EmbeddedPostgres | undefined) {
+  constructor(options: pg.PoolConfig, embedded: EmbeddedPostgres | undefined, log: Logger) {
     super(options);
     this.#embedded = embedded;
+    this.#log = log;
   }
 
   override connect(): Promise<pg.PoolClient>;
@@ -74,6 +110,7 @@ class ReconnectingPool extends pg.Pool {
         return await super.connect();
       } catch (error) {
         if (!isAway(error) || Date.now() > deadline || this.ending) throw error;
+        if (pause === 20) this.#log.warn({ error: explain(error) }, 'the database does not answer; waiting for it');
         await this.#embedded?.ensureRunning();
         await delay(pause);
       }
@@ -83,8 +120,8 @@ class ReconnectingPool extends pg.Pool {
 
 const AWAY = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', '57P01', '57P02', '57P03']);
 
-/** Whether the error means "the database is not there just now", so that nothing was done. Only for errors of connecting. */
-function isAway(error: unknown): boolean {
+/** Whether the error means "the database is not there just now". What was under way on the connection is undone, unless it was the commit. */
+export function isAway(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string };
-  return AWAY.has(code ?? '') || /Connection terminated/.test(message ?? '');
+  return AWAY.has(code ?? '') || /Connection terminated|connection error and is not queryable/.test(message ?? '');
 }

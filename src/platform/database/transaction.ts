@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
 import type { AwsEvent, Tables, Transaction } from '../platform.ts';
 import { CHANNEL, notification } from '../signals.ts';
+import { isAway } from './pool.ts';
 
 /** The job that hands an event to the rules of its bus; the `events` service answers to it. */
 export const DELIVER_EVENT = 'events.deliver';
@@ -18,13 +19,20 @@ const JOB_ATTEMPTS = 12;
 export async function inTransaction<T>(database: Kysely<Tables>, work: (tx: Transaction) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     const afterCommit: (() => void)[] = [];
+    let committing = false;
     try {
-      const result = await database.transaction().execute((trx) => work(new PlatformTransaction(trx, afterCommit)));
+      const result = await database.transaction().execute(async (trx) => {
+        const done = await work(new PlatformTransaction(trx, afterCommit));
+        committing = true;
+        return done;
+      });
       for (const action of afterCommit) action();
       return result;
     } catch (error) {
       const { code } = error as { code?: string };
-      if ((code !== SERIALIZATION_FAILURE && code !== DEADLOCK) || attempt === ATTEMPTS) throw error;
+      // A connection that broke before the commit took everything with it; one that broke in it left nobody the wiser.
+      const undone = code === SERIALIZATION_FAILURE || code === DEADLOCK || (!committing && isAway(error));
+      if (!undone || attempt === ATTEMPTS) throw error;
       // Whoever collided must not collide again in the same step.
       await delay(Math.random() * 10 * attempt);
     }
