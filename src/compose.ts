@@ -1,5 +1,5 @@
 /** Puts the program together: which database, which drivers, which services. The only place that knows all of them. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Kysely, PostgresDialect } from 'kysely';
 import { type Access, createAccess } from './cloud/iam/access.ts';
@@ -8,9 +8,10 @@ import type { Gateway } from './gateway/exchange.ts';
 import { createClients } from './gateway/invoke.ts';
 import { Registry } from './gateway/registry.ts';
 import { type Listening, listen } from './gateway/server.ts';
+import { requireGit } from './git/program.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Clients } from './platform/aws.ts';
-import type { Config, Ports } from './platform/config.ts';
+import { type Config, ConfigError, type Ports } from './platform/config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './platform/database/embedded.ts';
 import { migrate, type Schema } from './platform/database/migrate.ts';
 import { type Connections, connect } from './platform/database/pool.ts';
@@ -49,7 +50,8 @@ export interface Penstock {
 
 export async function startPenstock(config: Config, ports: Ports, env: NodeJS.ProcessEnv): Promise<Penstock> {
   const log = createLogger(config.logLevel);
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  requireDirectory(config.dataDir);
+  await requireGit();
   const keyring = createKeyring(loadMasterKey(config.dataDir, env.PENSTOCK_MASTER_KEY));
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
@@ -99,6 +101,18 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
   }
 }
 
+function requireDirectory(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new ConfigError(
+      `The data directory ${dataDir} cannot be used (${(cause as Error).message}). Choose another one with --data or PENSTOCK_DATA.`,
+      { cause },
+    );
+  }
+}
+
 async function openDatabase(
   config: Config,
   log: Logger,
@@ -115,18 +129,16 @@ async function openDatabase(
     onNotify: (payload) => signals.receive(payload),
     onReconnect: () => signals.wakeAll(),
   });
-  let alone = false;
   undo.push(async () => {
+    const alone = await processes.alone().catch(() => false);
+    await processes.close();
     await connections.close();
     if (alone) await embedded?.stop();
   });
+  await connections.requireDatabase();
   await prepareJobs(connections.pool, log);
   await migrate(connections.pool, schemas());
   await processes.open();
-  undo.push(async () => {
-    alone = await processes.alone();
-    await processes.close();
-  });
   return { connections, processes, signals };
 }
 
@@ -156,7 +168,7 @@ async function openDoors(gateway: Gateway, ports: Ports): Promise<Listening[]> {
   const host = config.listen;
   const told = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   const name = told.includes(':') ? `[${told}]` : told;
-  const http = await listen(gateway, { host, port: ports.http });
+  const http = await listen(gateway, { host, port: ports.http }).catch(explainPort(host, ports.http, '--port'));
   config.endpoints.http = `http://${name}:${http.port}`;
   const names = [
     'localhost',
@@ -168,7 +180,23 @@ async function openDoors(gateway: Gateway, ports: Ports): Promise<Listening[]> {
     `*.s3.amazonaws.com`,
   ];
   const { certificate, privateKey } = await authority.issueServer([...new Set([...names, told])], CERTIFICATE_DAYS);
-  const https = await listen(gateway, { host, port: ports.https, tls: { cert: certificate, key: privateKey } });
+  const https = await listen(gateway, { host, port: ports.https, tls: { cert: certificate, key: privateKey } }).catch(
+    explainPort(host, ports.https, '--tls-port'),
+  );
   config.endpoints.https = `https://${name}:${https.port}`;
   return [http, https];
+}
+
+function explainPort(host: string, port: number, option: string): (cause: NodeJS.ErrnoException) => never {
+  return (cause) => {
+    if (cause.code === 'EADDRINUSE')
+      throw new ConfigError(`Port ${port} on ${host} is taken by another program. Choose another one with ${option}; 0 takes a free one.`, {
+        cause,
+      });
+    if (cause.code === 'EACCES')
+      throw new ConfigError(`This user may not listen on port ${port}. Choose one above 1023 with ${option}.`, { cause });
+    if (cause.code === 'EADDRNOTAVAIL' || cause.code === 'ENOTFOUND')
+      throw new ConfigError(`${host} is no address of this host. Choose another one with --listen.`, { cause });
+    throw cause;
+  };
 }

@@ -1,10 +1,12 @@
 /** What `penstock env` needs to know of the server that runs on a data directory. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Penstock } from '../compose.ts';
 
 export interface RunningServer {
   pid: number;
+  /** When the process began, as the kernel counts: after a crash its number may be another program's. Only where there is /proc. */
+  began: string | undefined;
   endpoint: string;
   tlsEndpoint: string | undefined;
   region: string;
@@ -16,9 +18,12 @@ export interface RunningServer {
 
 const FILE = 'server.json';
 
+/** Of several servers on one data directory the first is told to users, as long as it lives. */
 export function recordRunning({ config, administrator, caFile }: Penstock): void {
+  if (findRunning(config.dataDir)) return;
   const running: RunningServer = {
     pid: process.pid,
+    began: beginOf(process.pid),
     endpoint: config.endpoints.http,
     tlsEndpoint: config.endpoints.https,
     region: config.region,
@@ -26,9 +31,10 @@ export function recordRunning({ config, administrator, caFile }: Penstock): void
     ...administrator,
     caFile,
   };
-  // A worker beside a server must not take the server's place in what users are told.
-  if (config.role === 'worker' && findRunning(config.dataDir)) return;
-  writeFileSync(path.join(config.dataDir, FILE), `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 });
+  const file = path.join(config.dataDir, FILE);
+  const aside = `${file}.${process.pid}`;
+  writeFileSync(aside, `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 });
+  renameSync(aside, file);
 }
 
 export function forgetRunning(dataDir: string): void {
@@ -39,7 +45,16 @@ export function findRunning(dataDir: string): RunningServer | undefined {
   try {
     const running = JSON.parse(readFileSync(path.join(dataDir, FILE), 'utf8')) as RunningServer;
     process.kill(running.pid, 0);
-    return running;
+    return running.began === beginOf(running.pid) ? running : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function beginOf(pid: number): string | undefined {
+  try {
+    // The 22nd field; the second one, the name, may hold spaces.
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19];
   } catch {
     return undefined;
   }

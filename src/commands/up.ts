@@ -1,8 +1,13 @@
 /** `penstock up` and `penstock worker`: run the server until TERM or INT. */
 import { Command, Option } from 'commander';
 import { type Penstock, startPenstock } from '../compose.ts';
-import { readConfig, type Settings } from '../platform/config.ts';
-import { forgetRunning, recordRunning } from './running.ts';
+import { ConfigError, readConfig, type Settings } from '../platform/config.ts';
+import { findRunning, forgetRunning, recordRunning } from './running.ts';
+
+/** How soon a server takes the place of another one of its data directory in what users are told. */
+const RECORD_MS = 2_000;
+const EXIT_MS = 500;
+let recording: NodeJS.Timeout | undefined;
 
 /** The options of `up`, which `demo` takes too. */
 export function addServerOptions(command: Command): Command {
@@ -48,16 +53,31 @@ async function serve(settings: Settings): Promise<void> {
   );
   await stopped;
   await stop(penstock);
+  // Everything is given back. Whatever still hangs on to this process (a stuck socket, a child's pipe) does not keep it.
+  setTimeout(() => process.exit(), EXIT_MS).unref();
 }
 
 export async function start(settings: Settings): Promise<Penstock> {
   const { config, ports } = readConfig(settings, process.env);
+  const running = findRunning(config.dataDir);
+  if (running && [running.endpoint, running.tlsEndpoint].some((url) => url && [ports.http, ports.https].includes(portOf(url)))) {
+    throw new ConfigError(
+      `Penstock runs on ${config.dataDir} already: ${running.endpoint} (pid ${running.pid}). "penstock env" tells how to use it; ` +
+        'a second one beside it needs ports of its own (--port, --tls-port; 0 takes a free one).',
+    );
+  }
   const penstock = await startPenstock(config, ports, process.env);
   recordRunning(penstock);
+  recording = setInterval(() => recordRunning(penstock), RECORD_MS).unref();
   return penstock;
 }
 
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}
+
 export async function stop(penstock: Penstock): Promise<void> {
+  clearInterval(recording);
   forgetRunning(penstock.config.dataDir);
   await penstock.stop();
 }

@@ -149,12 +149,14 @@ export function feed(child: ChildProcess, input: Readable): void {
 /** Fails with what to install when git is missing or older than 2.38 (cat-file --batch-command with -z, protected safe.directory). */
 export async function requireGit(): Promise<string> {
   const result = await runGit(['version']).catch((error: Error) => {
-    throw new Error(`CodeCommit needs the git program (2.38 or newer) on the PATH: ${error.message}`);
+    throw new Error(
+      `Penstock needs the git program (2.38 or newer) on the PATH: ${error.message}. Install it, e.g. with "apt-get install git".`,
+    );
   });
   const version = /(\d+)\.(\d+)[.\d]*/.exec(result.stdout.toString());
   const [major, minor] = [Number(version?.[1]), Number(version?.[2])];
   if (!version || major < 2 || (major === 2 && minor < 38)) {
-    throw new Error(`CodeCommit needs git 2.38 or newer, this is "${result.stdout.toString().trim()}".`);
+    throw new Error(`Penstock needs git 2.38 or newer, this is "${result.stdout.toString().trim()}".`);
   }
   return version[0];
 }

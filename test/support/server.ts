@@ -90,9 +90,12 @@ class ChildServer implements TestServer {
     const ended = once(child, 'exit').then(([code, signal]) => {
       throw new Error(`Penstock ended before it was ready (${code ?? signal}):\n${this.#output}`);
     });
-    await Promise.race([ready, ended]);
+    const [line] = (await Promise.race([ready, ended])) as [string];
     ended.catch(() => {});
-    this.#running = JSON.parse(readFileSync(path.join(this.dataDir, 'server.json'), 'utf8')) as RunningServer;
+    // Of several servers on one data directory the file tells the first; what each listens on is in its ready line.
+    const [endpoint, tlsEndpoint] = line.match(/https?:\/\/\S+/g)!;
+    const file = readFileSync(path.join(this.dataDir, 'server.json'), 'utf8');
+    this.#running = { ...(JSON.parse(file) as RunningServer), pid: child.pid!, endpoint: endpoint!, tlsEndpoint };
   }
 
   get #server(): RunningServer {

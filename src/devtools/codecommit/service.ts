@@ -1,5 +1,4 @@
 /** CodeCommit: private git repositories, by git itself (see the git doors) and by this API. */
-import { requireGit } from '../../git/program.ts';
 import { gitStore } from '../../git/store.ts';
 import { defineService } from '../../platform/service.ts';
 import * as branches from './branches.ts';
@@ -46,7 +45,6 @@ export const codecommit = defineService('codecommit', {
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',
   async start(platform, signal) {
-    await requireGit();
     signal.addEventListener('abort', () => gitStore(platform).readers.closeAll(), { once: true });
     await sweepCache(platform);
   },
