@@ -1,4 +1,5 @@
 /** What tests and benches of CodeDeploy share: a service role, applications, and hosts that speak the command protocol. */
+import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import {
@@ -312,4 +313,14 @@ export class Rollouts {
 
 function statement(rest: object): string {
   return JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', ...rest }] });
+}
+
+/** The location of a revision, which need not be there. */
+export function s3(key: string, more: object = {}) {
+  return { revisionType: 'S3' as const, s3Location: { bucket: BUCKET, key, bundleType: 'zip' as const, ...more } };
+}
+
+/** The call fails by that name, and with such a message. */
+export async function refused(call: Promise<unknown>, name: string, message?: RegExp): Promise<void> {
+  await assert.rejects(call, message ? { name, message } : { name });
 }
