@@ -7,8 +7,8 @@
  *     <id>/views/<generation>/ a git directory with HEAD and all references as they were in that generation
  *     <id>/incoming/           quarantines of pushes under way
  *
- * Each change of a repository's references or packs has its own generation (a number in its row), so a reader who knows the number knows
- * whether the view is there, and a view once there is right for ever.
+ * Each change of a repository's references or packs has its own generation (a number in its row, never given twice), so a reader who knows the
+ * number knows whether the view is there, and a view once there is right for ever.
  */
 import { randomBytes } from 'node:crypto';
 import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -90,9 +90,9 @@ export class GitCache {
     return latest;
   }
 
-  /** A push of this process made `generation` out of the one before; its pack, if it had one, is installed. */
-  advance(id: string, generation: number): void {
-    if ((this.#complete.get(id) ?? -1) === generation - 1) this.#complete.set(id, generation);
+  /** A push of this process made a generation out of the one before; its pack, if it had one, is installed. */
+  advance(id: string, generations: { before: number; after: number }): void {
+    if (this.#complete.get(id) === generations.before) this.#complete.set(id, generations.after);
   }
 
   /** For reading objects by id; valid as soon as `ready` or `open` has resolved for a generation that has them. */

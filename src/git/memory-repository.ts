@@ -44,7 +44,7 @@ export async function serveMemoryRepository() {
         await pack.install();
       }
       generation++;
-      store.cache.advance(id, generation);
+      store.cache.advance(id, { before: generation - 1, after: generation });
       return results;
     },
   };

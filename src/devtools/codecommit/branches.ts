@@ -4,7 +4,7 @@ import { branchRef, isWellFormed } from '../../git/ref-names.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { operation } from '../../platform/service.ts';
-import { changeReferences } from './references.ts';
+import { changeReferences, nextGeneration } from './references.ts';
 import type { Repository } from './repository.ts';
 import { findRepository, onRepository, openRepository, repositoryMissing } from './repository.ts';
 
@@ -110,7 +110,7 @@ export const updateDefaultBranch = operation('codecommit', 'UpdateDefaultBranch'
       if (!branch) throw branchMissing(defaultBranchName);
       await tx.sql
         .updateTable('codecommit.repositories')
-        .set({ default_branch: defaultBranchName, generation: row.generation + 1, updated_at: ctx.now() })
+        .set({ default_branch: defaultBranchName, generation: nextGeneration(row, ctx.now()), updated_at: ctx.now() })
         .where('id', '=', repository.id)
         .execute();
     });

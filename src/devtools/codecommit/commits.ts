@@ -30,7 +30,7 @@ export const batchGetCommits = operation('codecommit', 'BatchGetCommits', {
     const commits: ShapeOf<'codecommit', 'Commit'>[] = [];
     const errors: ShapeOf<'codecommit', 'BatchGetCommitsError'>[] = [];
     for (const commitId of new Set(commitIds)) {
-      const found = isObjectId(commitId) ? await readCommit(open, commitId) : undefined;
+      const found = await readCommit(open, commitId);
       if (found) commits.push(describe(found));
       else if (isObjectId(commitId)) {
         errors.push({

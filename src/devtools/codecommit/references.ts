@@ -41,12 +41,20 @@ export async function changeReferences(
   changes: ReferenceChange[],
   options: ChangeOptions,
 ): Promise<PushResult[]> {
-  const { results, generation } = await platform.transaction((tx) => changeInTransaction(platform, tx, repository, changes, options));
-  if (generation === undefined) return results;
+  const { results, generations } = await platform.transaction((tx) => changeInTransaction(platform, tx, repository, changes, options));
+  if (!generations) return results;
   // The change is made; the cache only gets for nothing what it would otherwise fetch.
   await options.install?.();
-  gitStore(platform).cache.advance(repository.id, generation);
+  gitStore(platform).cache.advance(repository.id, generations);
   return results;
+}
+
+/**
+ * Greater than every one before. It grows with the clock, so that a database put back from a backup does not give a number again that the
+ * git cache knows with other content.
+ */
+export function nextGeneration({ generation }: Pick<Repository, 'generation'>, now: Date): number {
+  return Math.max(generation + 1, now.getTime());
 }
 
 async function changeInTransaction(
@@ -55,7 +63,7 @@ async function changeInTransaction(
   { id, name }: Pick<Repository, 'id' | 'name'>,
   changes: ReferenceChange[],
   options: ChangeOptions,
-): Promise<{ results: PushResult[]; generation?: number }> {
+): Promise<{ results: PushResult[]; generations?: { before: number; after: number } }> {
   // Changes of one repository come one after another from here on.
   const repository = await tx.sql.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   if (!repository) throw repositoryMissing(name);
@@ -67,7 +75,7 @@ async function changeInTransaction(
   const made = changes.filter((_, index) => results[index]!.error === undefined);
   if (made.length === 0) return { results };
 
-  const generation = repository.generation + 1;
+  const generation = nextGeneration(repository, platform.now());
   await write(tx, id, made);
   if (options.pack) await makeLive(tx, id, options.pack, platform.now());
   await tx.sql
@@ -80,7 +88,7 @@ async function changeInTransaction(
     .where('id', '=', id)
     .execute();
   await tx.emit(...made.map((change) => stateChange(platform, repository, change, options.caller)));
-  return { results, generation };
+  return { results, generations: { before: repository.generation, after: generation } };
 }
 
 /** The references that the changes touch or could collide with, as they are. */

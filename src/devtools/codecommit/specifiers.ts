@@ -31,7 +31,7 @@ export async function resolveCommit(
 
 /** Follows annotated tags; undefined when the id names no commit in this repository. */
 export async function readCommit(open: OpenRepository, id: string): Promise<ResolvedCommit | undefined> {
-  const info = await open.info(id);
+  const info = isObjectId(id) ? await open.info(id) : undefined;
   if (info?.type !== 'commit' && info?.type !== 'tag') return undefined;
   const object = (await open.read(id))!;
   if (object.type === 'tag') return readCommit(open, parseTag(object.data).object);
