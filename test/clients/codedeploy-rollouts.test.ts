@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { DeregisterOnPremisesInstanceCommand, GetDeploymentGroupCommand, StopDeploymentCommand } from '@aws-sdk/client-codedeploy';
+import { GetDeploymentGroupCommand, StopDeploymentCommand } from '@aws-sdk/client-codedeploy';
 import { DeleteRoleCommand, DeleteRolePolicyCommand } from '@aws-sdk/client-iam';
 import { openEnvelope, trustIn } from '../../src/agent/envelope.ts';
-import { type Behaviour, callCommandService, type Outcome, Rollouts, type SimulatedHost } from '../support/codedeploy.ts';
+import { type Behaviour, holdAt, type Outcome, Rollouts } from '../support/codedeploy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -19,26 +19,9 @@ after(async () => {
   await rollouts?.close();
   await server?.stop();
 });
-afterEach(async () => {
-  await Promise.all(rollouts.hosts.splice(0).map((host) => host[Symbol.asyncDispose]()));
-});
+afterEach(() => rollouts.stopHosts());
 
 const EVENTS = ['ApplicationStop', 'DownloadBundle', 'BeforeInstall', 'Install', 'AfterInstall', 'ApplicationStart', 'ValidateService'];
-let applications = 0;
-
-/** A fresh application with so many hosts, all at work and doing as `behave` says. */
-async function fleet(count: number, behave?: Behaviour, group: object = {}): Promise<{ name: string; hosts: SimulatedHost[] }> {
-  const name = `App${++applications}`;
-  await rollouts.application(name, group);
-  const hosts: SimulatedHost[] = [];
-  for (let index = 1; index <= count; index++) {
-    const host = await rollouts.host(`${name}-${index}`, { Fleet: name });
-    if (behave) host.behave = behave;
-    hosts.push(host.start());
-  }
-  return { name, hosts };
-}
-
 const revision = (name: string) => rollouts.revision(`${name}.zip`);
 const failAt =
   (event: string, only?: string): Behaviour =>
@@ -48,37 +31,9 @@ const failAt =
       : 'succeed';
 const statuses = async (id: string, name: string) => (await rollouts.target(id, name)).lifecycleEvents!.map(({ status }) => status);
 
-/** Holds a host inside the event until told to go on. */
-function gate(event: string): { behave: Behaviour; reached: Promise<void>; open(): void } {
-  const reached = Promise.withResolvers<void>();
-  const opened = Promise.withResolvers<void>();
-  return {
-    reached: reached.promise,
-    open: opened.resolve,
-    async behave({ CommandName }, host): Promise<Outcome> {
-      if (CommandName !== event || host.name.endsWith('-2')) return 'succeed';
-      reached.resolve();
-      await opened.promise;
-      return 'succeed';
-    },
-  };
-}
-
-/** Like a gate, but inside the command: acknowledged first. */
-function holdInside(event: string): { behave: Behaviour; reached: Promise<void>; open(): void } {
-  const { behave, ...rest } = gate(event);
-  return {
-    ...rest,
-    async behave(command, host) {
-      if (command.CommandName === event) await host.acknowledge(command);
-      return behave(command, host);
-    },
-  };
-}
-
 describe('a deployment', () => {
   test('gives a host its events in order, one by one, with a specification signed under the local authority', async () => {
-    const { name, hosts } = await fleet(1);
+    const { name, hosts } = await rollouts.fleet(1);
     const [host] = hosts;
     const trust = trustIn(readFileSync(server.caFile, 'utf8'));
     const specifications: any[] = [];
@@ -125,7 +80,7 @@ describe('a deployment', () => {
       if (CommandName === 'ValidateService') atWork--;
       return 'noop';
     };
-    const { name, hosts } = await fleet(3, counting);
+    const { name, hosts } = await rollouts.fleet(3, counting);
     await rollouts.settled(await rollouts.deploy(name, await revision(name)));
     assert.equal(most, 1);
     const all = Promise.withResolvers<void>();
@@ -147,7 +102,7 @@ describe('a deployment', () => {
   });
 
   test('that fails on too many hosts shows the script’s diagnostics and leaves the other hosts alone', async () => {
-    const { name, hosts } = await fleet(3, failAt('AfterInstall'));
+    const { name, hosts } = await rollouts.fleet(3, failAt('AfterInstall'));
     const id = await rollouts.deploy(name, await revision(name));
     const info = await rollouts.settled(id);
     assert.equal(info.status, 'Failed');
@@ -171,7 +126,7 @@ describe('a deployment', () => {
   });
 
   test('bears the failure of the last host', async () => {
-    const { name } = await fleet(2);
+    const { name } = await rollouts.fleet(2);
     const last = `${name}-2`;
     for (const host of rollouts.hosts) host.behave = failAt('Install', last);
     const info = await rollouts.settled(await rollouts.deploy(name, await revision(name)));
@@ -180,7 +135,7 @@ describe('a deployment', () => {
   });
 
   test('goes first to hosts that are broken, and to none but outdated ones when told to', async () => {
-    const { name, hosts } = await fleet(3, undefined, { deploymentConfigName: 'CodeDeployDefault.AllAtOnce' });
+    const { name, hosts } = await rollouts.fleet(3, undefined, { deploymentConfigName: 'CodeDeployDefault.AllAtOnce' });
     const first = await revision(`${name}-first`);
     hosts[2]!.behave = failAt('Install');
     await rollouts.settled(await rollouts.deploy(name, first));
@@ -203,7 +158,7 @@ describe('a deployment', () => {
   });
 
   test('may ignore a broken ApplicationStop of the old revision, and only that', async () => {
-    const { name, hosts } = await fleet(1, failAt('ApplicationStop'));
+    const { name, hosts } = await rollouts.fleet(1, failAt('ApplicationStop'));
     const strict = await rollouts.settled(await rollouts.deploy(name, await revision(name)));
     assert.equal(strict.status, 'Failed');
     const id = await rollouts.deploy(name, await revision(name), { ignoreApplicationStopFailures: true });
@@ -215,8 +170,8 @@ describe('a deployment', () => {
   });
 
   test('is the only one in its group', async () => {
-    const held = gate('Install');
-    const { name } = await fleet(1, held.behave);
+    const held = holdAt('Install', 'before');
+    const { name } = await rollouts.fleet(1, held.behave);
     const id = await rollouts.deploy(name, await revision(name));
     await held.reached;
     await assert.rejects(rollouts.deploy(name, await revision(name)), {
@@ -229,8 +184,8 @@ describe('a deployment', () => {
   });
 
   test('shares a host with another group’s: the host does one thing at a time', async () => {
-    const one = await fleet(0);
-    const two = await fleet(0);
+    const one = await rollouts.fleet(0);
+    const two = await rollouts.fleet(0);
     const tag = { Key: 'Shared', Value: one.name, Type: 'KEY_AND_VALUE' as const };
     for (const { name } of [one, two]) await rollouts.changeGroup(name, { onPremisesInstanceTagFilters: [tag] });
     const host = await rollouts.host(`${one.name}-shared`, { Shared: one.name });
@@ -257,7 +212,7 @@ describe('rolling back', () => {
   const automatic = { autoRollbackConfiguration: { enabled: true, events: ['DEPLOYMENT_FAILURE' as const] } };
 
   test('a failed deployment is followed by one of the last good revision', async () => {
-    const { name, hosts } = await fleet(1, undefined, automatic);
+    const { name, hosts } = await rollouts.fleet(1, undefined, automatic);
     const good = await revision(`${name}-good`);
     const first = await rollouts.deploy(name, good);
     await rollouts.settled(first);
@@ -278,7 +233,7 @@ describe('rolling back', () => {
   });
 
   test('without a good revision there is nothing to go back to', async () => {
-    const { name } = await fleet(1, failAt('Install'), automatic);
+    const { name } = await rollouts.fleet(1, failAt('Install'), automatic);
     const info = await rollouts.settled(await rollouts.deploy(name, await revision(name)));
     assert.equal(info.rollbackInfo!.rollbackDeploymentId, undefined);
     assert.match(info.rollbackInfo!.rollbackMessage!, /not rolled back/);
@@ -287,7 +242,7 @@ describe('rolling back', () => {
   });
 
   test('a rollback that fails is the end of it', async () => {
-    const { name, hosts } = await fleet(1, undefined, automatic);
+    const { name, hosts } = await rollouts.fleet(1, undefined, automatic);
     await rollouts.settled(await rollouts.deploy(name, await revision(`${name}-good`)));
     hosts[0]!.behave = failAt('Install');
     const failed = await rollouts.settled(await rollouts.deploy(name, await revision(`${name}-bad`)));
@@ -299,8 +254,8 @@ describe('rolling back', () => {
 
 describe('stopping', () => {
   test('lets a host end what it has begun, and gives out nothing more', async () => {
-    const held = holdInside('BeforeInstall');
-    const { name, hosts } = await fleet(2, held.behave);
+    const held = holdAt('BeforeInstall', 'inside');
+    const { name, hosts } = await rollouts.fleet(2, held.behave);
     const id = await rollouts.deploy(name, await revision(name));
     await held.reached;
     const { status } = await rollouts.codedeploy.send(new StopDeploymentCommand({ deploymentId: id }));
@@ -327,7 +282,7 @@ describe('stopping', () => {
   });
 
   test('a deployment that no host has begun stops at once, and its hosts never hear of it', async () => {
-    const name = `App${++applications}`;
+    const name = rollouts.newName();
     await rollouts.application(name);
     const host = await rollouts.host(`${name}-late`, { Fleet: name });
     const id = await rollouts.deploy(name, await revision(name));
@@ -344,10 +299,10 @@ describe('stopping', () => {
   });
 
   test('with a rollback goes back to the last good revision', async () => {
-    const { name, hosts } = await fleet(1);
+    const { name, hosts } = await rollouts.fleet(1);
     const good = await revision(`${name}-good`);
     await rollouts.settled(await rollouts.deploy(name, good));
-    const held = holdInside('Install');
+    const held = holdAt('Install', 'inside');
     hosts[0]!.behave = held.behave;
     const id = await rollouts.deploy(name, await revision(`${name}-next`));
     await held.reached;
@@ -363,7 +318,7 @@ describe('stopping', () => {
 
 describe('what stands in the way', () => {
   test('a revision that is not in S3', async () => {
-    const { name } = await fleet(1);
+    const { name } = await rollouts.fleet(1);
     const missing = { revisionType: 'S3' as const, s3Location: { bucket: 'revisions', key: 'nowhere.zip', bundleType: 'zip' as const } };
     const info = await rollouts.settled(await rollouts.deploy(name, missing));
     assert.equal(info.errorInformation!.code, 'REVISION_MISSING');
@@ -371,65 +326,12 @@ describe('what stands in the way', () => {
   });
 
   test('a role that is gone', async () => {
-    const { name } = await fleet(1);
+    const { name } = await rollouts.fleet(1);
     const role = await rollouts.role('short-lived');
     await rollouts.changeGroup(name, { serviceRoleArn: role });
     await rollouts.iam.send(new DeleteRolePolicyCommand({ RoleName: 'short-lived', PolicyName: 'revisions' }));
     await rollouts.iam.send(new DeleteRoleCommand({ RoleName: 'short-lived' }));
     const info = await rollouts.settled(await rollouts.deploy(name, await revision(name)));
     assert.equal(info.errorInformation!.code, 'IAM_ROLE_MISSING');
-  });
-});
-
-describe('the command service', () => {
-  test('lets no host speak for another', async () => {
-    const held = gate('Install');
-    const { name } = await fleet(1, held.behave);
-    const stranger = await rollouts.host(`${name}-stranger`);
-    const [host] = rollouts.hosts;
-    await assert.rejects(stranger.call('PollHostCommand', { HostIdentifier: host!.identity }), {
-      code: 'AccessDeniedException',
-      status: 400,
-    });
-    let taken: any;
-    const watching = host!.behave;
-    host!.behave = (command, self) => {
-      taken = command;
-      return watching(command, self);
-    };
-    const id = await rollouts.deploy(name, await revision(name));
-    await held.reached;
-    await assert.rejects(stranger.specification(taken), { code: 'ClientException' });
-    await assert.rejects(stranger.acknowledge(taken), { code: 'ClientException' });
-    await assert.rejects(stranger.complete(taken, { fail: {} }), { code: 'ClientException' });
-    await assert.rejects(stranger.call('PostHostCommandUpdate', { HostCommandIdentifier: taken.HostCommandIdentifier }), {
-      code: 'ClientException',
-    });
-    assert.deepEqual(await host!.call('PostHostCommandUpdate', { HostCommandIdentifier: taken.HostCommandIdentifier }), {
-      CommandStatus: 'Pending',
-    });
-    held.open();
-    assert.equal((await rollouts.settled(id)).status, 'Succeeded');
-  });
-
-  test('is for registered hosts only', async () => {
-    const administrator = server.credentials;
-    await assert.rejects(callCommandService(server, administrator, 'PollHostCommand', { HostIdentifier: 'arn:aws:iam::1:user/x' }), {
-      code: 'AccessDeniedException',
-    });
-    const host = await rollouts.host('was-here');
-    await rollouts.codedeploy.send(new DeregisterOnPremisesInstanceCommand({ instanceName: 'was-here' }));
-    await assert.rejects(host.poll(), { code: 'ClientException' });
-    const forged = { ...host.credentials, secretAccessKey: 'wrong' };
-    await assert.rejects(callCommandService(server, forged, 'PollHostCommand', { HostIdentifier: host.identity }), { status: 403 });
-  });
-
-  test('asks for permissions under its newer name', async () => {
-    const host = await rollouts.host('guarded');
-    const poll = () =>
-      callCommandService(server, host.credentials, 'PostHostCommandUpdate', { HostCommandIdentifier: 'x' }, { secure: true });
-    await assert.rejects(poll(), { code: 'AccessDeniedException' });
-    await rollouts.allow('guarded', 'codedeploy-commands-secure:*');
-    await assert.rejects(poll(), { code: 'ClientException' });
   });
 });

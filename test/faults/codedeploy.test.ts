@@ -18,9 +18,7 @@ after(async () => {
   await rollouts?.close();
   await server?.stop();
 });
-afterEach(async () => {
-  await Promise.all(rollouts.hosts.splice(0).map((host) => host[Symbol.asyncDispose]()));
-});
+afterEach(() => rollouts.stopHosts());
 
 test('a server that is killed in every lifecycle event goes on with each where it was', { timeout: 120_000 }, async () => {
   await rollouts.application('Killed');

@@ -200,6 +200,23 @@ export class SimulatedHost implements AsyncDisposable {
   }
 }
 
+/** Holds the first host of a fleet in a command until told to go on: inside it (acknowledged), or before. */
+export function holdAt(event: string, where: 'inside' | 'before'): { behave: Behaviour; reached: Promise<HostCommand>; open(): void } {
+  const reached = Promise.withResolvers<HostCommand>();
+  const opened = Promise.withResolvers<void>();
+  return {
+    reached: reached.promise,
+    open: opened.resolve,
+    async behave(command, host): Promise<Outcome> {
+      if (command.CommandName !== event || !host.name.endsWith('-1')) return 'succeed';
+      if (where === 'inside') await host.acknowledge(command);
+      reached.resolve(command);
+      await opened.promise;
+      return 'succeed';
+    },
+  };
+}
+
 const BUCKET = 'revisions';
 
 /** One application's world: clients, a role that CodeDeploy may assume, a bucket with a revision. */
@@ -210,6 +227,7 @@ export class Rollouts {
   readonly s3: S3Client;
   readonly hosts: SimulatedHost[] = [];
   roleArn = '';
+  #named = 0;
 
   constructor(server: TestServer) {
     this.server = server;
@@ -281,6 +299,23 @@ export class Rollouts {
     );
   }
 
+  /** A fresh application with so many hosts, `<name>-1` and so on, all at work and doing as `behave` says. */
+  async fleet(count: number, behave?: Behaviour, group: object = {}): Promise<{ name: string; hosts: SimulatedHost[] }> {
+    const name = this.newName();
+    await this.application(name, group);
+    const hosts: SimulatedHost[] = [];
+    for (let index = 1; index <= count; index++) {
+      const host = await this.host(`${name}-${index}`, { Fleet: name });
+      if (behave) host.behave = behave;
+      hosts.push(host.start());
+    }
+    return { name, hosts };
+  }
+
+  newName(): string {
+    return `Fleet${++this.#named}`;
+  }
+
   async deploy(applicationName: string, revision: RevisionLocation, more: object = {}): Promise<string> {
     const input = { applicationName, deploymentGroupName: 'Fleet', revision, ...more };
     return (await this.codedeploy.send(new CreateDeploymentCommand(input))).deploymentId!;
@@ -305,8 +340,13 @@ export class Rollouts {
     return (await this.codedeploy.send(new GetDeploymentTargetCommand({ deploymentId, targetId }))).deploymentTarget!.instanceTarget!;
   }
 
+  /** Ends the agents of all hosts. */
+  async stopHosts(): Promise<void> {
+    await Promise.all(this.hosts.splice(0).map((host) => host[Symbol.asyncDispose]()));
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.hosts.map((host) => host[Symbol.asyncDispose]()));
+    await this.stopHosts();
     for (const client of [this.codedeploy, this.iam, this.s3]) client.destroy();
   }
 }
