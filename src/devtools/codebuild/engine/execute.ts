@@ -16,7 +16,8 @@ import type { ClaimedBuild } from './claim.ts';
 import { awsVariables, buildVariables, limitsOf } from './environment.ts';
 import { hostTools } from './host-tools.ts';
 import { openCloudWatchSink, openS3Log, type S3Log } from './logs.ts';
-import { endBuild, enterPhases, LostBuild } from './record.ts';
+import { LostBuild } from './persist.ts';
+import { endBuild, enterPhases } from './record.ts';
 
 /** Between TERM and KILL of a stopped build's commands; StopBuild must be through in two seconds. */
 const STOP_GRACE_MS = 1_000;
@@ -31,12 +32,25 @@ export async function executeBuild(platform: Platform, claimed: ClaimedBuild, ab
     await mkdir(directory, { recursive: true });
     await new Execution(platform, claimed, abort.signal, directory).run();
   } catch (error) {
-    if (!(error instanceof LostBuild)) throw error;
-    platform.log.warn({ build: row.id }, 'a build is no longer owned by this process');
+    await endFaulty(platform, claimed, error);
   } finally {
     clearTimeout(timer);
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** What nobody foresaw ends the build too: one that stays in progress for ever helps nobody. */
+async function endFaulty(platform: Platform, { row, owner }: ClaimedBuild, error: unknown): Promise<void> {
+  if (!(error instanceof LostBuild)) {
+    platform.log.error({ build: row.id, error }, 'a build failed unexpectedly');
+    try {
+      await endBuild(platform, { id: row.id, owner }, { outcome: outcomeOf(error), status: 'FAULT' });
+      return;
+    } catch (second) {
+      if (!(second instanceof LostBuild)) throw second;
+    }
+  }
+  platform.log.warn({ build: row.id }, 'a build is no longer owned by this process');
 }
 
 class Execution {

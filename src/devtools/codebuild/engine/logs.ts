@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import type { Clients } from '../../../platform/aws.ts';
 import { AwsError } from '../../../platform/errors.ts';
@@ -12,6 +13,8 @@ import { buildArn, logsOf } from '../names.ts';
 import type { LogSink } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import type { BuildRow } from '../tables.ts';
+
+const RETRY_PAUSES_MS = [100, 500, 2_000, 5_000, undefined];
 
 /** Undefined when the project has CloudWatch Logs disabled. Throws BuildFailure when the role may not write. */
 export async function openCloudWatchSink(clients: Clients, row: BuildRow): Promise<LogSink | undefined> {
@@ -34,7 +37,16 @@ export async function openCloudWatchSink(clients: Clients, row: BuildRow): Promi
     );
   }
   return async (events) => {
-    await clients.logs.putLogEvents({ logGroupName, logStreamName, logEvents: events.map((event) => ({ ...event })) });
+    for (const pause of RETRY_PAUSES_MS) {
+      try {
+        return void (await clients.logs.putLogEvents({ logGroupName, logStreamName, logEvents: events.map((event) => ({ ...event })) }));
+      } catch (error) {
+        // No permission stays no permission; a database that is away comes back.
+        if (error instanceof AwsError && error.code !== 'InternalFailure' && error.code !== 'ServiceUnavailableException') throw error;
+        if (pause === undefined) throw error;
+        await delay(pause);
+      }
+    }
   };
 }
 

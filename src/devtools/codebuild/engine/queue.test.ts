@@ -5,8 +5,9 @@ import type { Platform } from '../../../platform/platform.ts';
 import { SUCCEEDED } from '../runner/outcome.ts';
 import { codebuild } from '../service.ts';
 import { claimNext } from './claim.ts';
+import { LostBuild } from './persist.ts';
 import { buildReconciler } from './reconcile.ts';
-import { endBuild, enterPhases, LostBuild } from './record.ts';
+import { endBuild, enterPhases } from './record.ts';
 
 const MINUTE_MS = 60_000;
 

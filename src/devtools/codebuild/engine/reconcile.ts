@@ -35,8 +35,11 @@ async function lookAtQueued(platform: Platform, id: string): Promise<void> {
   });
 }
 
-/** The machine goes first: nothing of the old attempt may still run when the record says that it is over or begun anew. */
-async function takeOver(platform: Platform, dead: BuildRow): Promise<void> {
+/**
+ * For a build whose owner does not run it. The machine goes first: nothing of the old attempt may still run when the record says that it
+ * is over or begun anew.
+ */
+export async function takeOver(platform: Platform, dead: BuildRow): Promise<void> {
   if (dead.machine) await (await platform.machines.adopt(dead.machine))?.remove();
   await platform.transaction(async (tx) => {
     const row = await lock(tx, dead.id, dead.owner);

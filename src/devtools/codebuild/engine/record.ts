@@ -6,11 +6,7 @@ import type { PhaseStep } from '../runner/world.ts';
 import type { BuildRow, StoredArtifact, StoredPhase } from '../tables.ts';
 import { overTopic } from '../topics.ts';
 import { scheduleRetry } from './auto-retry.ts';
-
-/** The build is not this process's any more: it was declared dead, or somebody ended the build. Nothing may be written for it. */
-export class LostBuild extends Error {
-  override readonly name = 'LostBuild';
-}
+import { LostBuild, persist } from './persist.ts';
 
 export interface Changes {
   first_command_at?: Date;
@@ -27,8 +23,10 @@ export async function enterPhases(
   steps: PhaseStep[],
   changes: Changes = {},
 ): Promise<void> {
-  await platform.transaction(async (tx) => {
+  await persist(platform, async (tx) => {
     const row = await lockOwned(tx, build);
+    // A commit whose answer was lost is tried again: then the last of these phases is the current one already.
+    if (row.phases.at(-1)?.phaseType === steps.at(-1)?.phase) return;
     const ended: StoredPhase[] = [];
     let { phases } = row;
     for (const { phase, outcome } of steps) {
@@ -52,7 +50,7 @@ export interface Ending {
 
 /** The build is over: status, COMPLETED, no owner, no credentials, and perhaps a retry, all at once. */
 export async function endBuild(platform: Platform, build: { id: string; owner: string }, ending: Ending): Promise<void> {
-  await platform.transaction(async (tx) => {
+  await persist(platform, async (tx) => {
     await endLocked(tx, platform, await lockOwned(tx, build), ending);
   });
 }

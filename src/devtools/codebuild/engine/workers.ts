@@ -5,11 +5,14 @@ import { BuildInterrupt } from '../runner/outcome.ts';
 import { QUEUE_TOPIC, STOP_TOPIC } from '../topics.ts';
 import { type ClaimedBuild, claimNext } from './claim.ts';
 import { executeBuild } from './execute.ts';
-import { LostBuild } from './record.ts';
+import { LostBuild } from './persist.ts';
+import { takeOver } from './reconcile.ts';
 
 /** The net under the notifications. */
 const LOOK_MS = 2_000;
 const SLOTS_PER_CORE = 2;
+/** Longer than from a claim's commit to its first step here. */
+const FORGOTTEN_MS = 10_000;
 
 interface Running {
   claimed: ClaimedBuild;
@@ -93,11 +96,27 @@ export class BuildWorkers {
     }
   }
 
+  /** A claim whose commit was answered by a broken connection: the row says that we run it, and we do not know of it. */
+  async #takeOverForgotten(running: string[]): Promise<void> {
+    const { read, processes, now } = this.#platform;
+    const owned = await read
+      .selectFrom('codebuild.builds')
+      .selectAll()
+      .where('status', '=', 'IN_PROGRESS')
+      .where('owner', '=', processes.id)
+      .execute();
+    for (const row of owned) {
+      const age = now().getTime() - Date.parse(row.phases.at(-1)?.startTime ?? '');
+      if (!running.includes(row.id) && !this.#running.has(row.id) && age > FORGOTTEN_MS) await takeOver(this.#platform, row);
+    }
+  }
+
   async #look(): Promise<void> {
     this.fill();
     const ids = [...this.#running.keys()];
-    if (ids.length === 0) return;
     try {
+      await this.#takeOverForgotten(ids);
+      if (ids.length === 0) return;
       const stopped = await this.#platform.read
         .selectFrom('codebuild.builds')
         .select('id')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { newMachine } from '../../../../test/support/machine.ts';
@@ -64,6 +64,18 @@ test('single files, one level, excludes, and patterns that match nothing', async
   assert.deepEqual((await select(['a.txt', 'missing.jar', 'dist']))?.unmatched, ['missing.jar', 'dist']);
   assert.deepEqual((await select(['dist/**/*'], { exclude: ['**/*.map', 'dist/lib/**/*'] }))?.files, ['dist/app.js']);
   assert.equal(await select(['**/*'], { base: `${source}/no-such` }), undefined);
+});
+
+test('names that are not UTF-8 are left out and told', async () => {
+  const directory = Buffer.from(`${source}/odd-names/`);
+  mkdirSync(`${source}/odd-names`);
+  writeFileSync(Buffer.concat([directory, Buffer.from([0x62, 0xff, 0x64])]), 'x');
+  writeFileSync(`${source}/odd-names/größe`, 'x');
+  const selection = await select(['**/*'], { base: `${source}/odd-names` });
+  assert.deepEqual(selection?.files, ['größe']);
+  assert.deepEqual(selection?.skippedNames, ['b\ufffdd']);
+  assert.deepEqual((await select(['gr*e'], { base: `${source}/odd-names` }))?.files, ['größe']);
+  rmSync(`${source}/odd-names`, { recursive: true });
 });
 
 test('paths that climb out match nothing', async () => {

@@ -2,6 +2,7 @@
  * Which files of a build become an artifact or a cache, and their bytes. Both are found out inside the machine, with its own `find` and
  * `tar`: so a link can lead only to what the build itself could read, on every driver, even while background jobs still change the tree.
  */
+import { isUtf8 } from 'node:buffer';
 import { PassThrough, type Readable } from 'node:stream';
 import picomatch from 'picomatch';
 import type { Machine } from '../../../ports/machines/port.ts';
@@ -16,6 +17,8 @@ export interface Selection {
   unmatched: string[];
   /** Links that were left out because they lead out of the source or to no file. */
   skippedLinks: string[];
+  /** Files whose names are not UTF-8: neither a zip nor S3 could name them. */
+  skippedNames: string[];
 }
 
 export interface SelectOptions {
@@ -58,7 +61,8 @@ export async function selectFiles(machine: Machine, baseDirectory: string, optio
   const listed = await runScript(machine, LIST, [baseDirectory], { signal: options.signal });
   if (listed.exitCode === 3) return undefined;
   if (listed.exitCode === null) throw new Error(`listing ${baseDirectory} was ended by a signal`);
-  const entries = readListing(listed.stdout.toString('utf8'), options);
+  const all = readListing(listed.stdout.toString('latin1'), options);
+  const entries = all.filter((entry) => isUtf8(Buffer.from(entry.path, 'latin1'))).map((entry) => ({ ...entry, path: utf8(entry.path) }));
   const excluded = options.exclude.map((pattern) => matcher(pattern));
   const chosen = new Set<string>();
   const unmatched: string[] = [];
@@ -69,20 +73,31 @@ export async function selectFiles(machine: Machine, baseDirectory: string, optio
     for (const entry of found) chosen.add(entry.path);
   }
   const files = [...chosen].filter((file) => !excluded.some((matches) => matches(file))).sort();
-  return { baseDirectory, files, unmatched, skippedLinks: entries.filter((entry) => !entry.allowed).map((entry) => entry.path) };
+  return {
+    baseDirectory,
+    files,
+    unmatched,
+    skippedLinks: entries.filter((entry) => !entry.allowed).map((entry) => entry.path),
+    skippedNames: all.filter((entry) => !isUtf8(Buffer.from(entry.path, 'latin1'))).map((entry) => utf8(entry.path)),
+  };
 }
 
+/** Names are bytes: `text` has one character for each. */
 function readListing(text: string, options: SelectOptions): Entry[] {
   const fields = text.split('\0');
   const end = fields.indexOf('/');
   const entries: Entry[] = fields.slice(0, end).map((name) => ({ path: relative(name), link: false, allowed: true }));
   const real = (fields.at(-1) ?? '').replace(/\n$/, '');
-  const roots = [real, options.sourceDirectory];
+  const roots = [real, Buffer.from(options.sourceDirectory).toString('latin1')];
   for (let index = end + 1; fields[index] !== '/' && index + 1 < fields.length; index += 2) {
     const target = fields[index + 1] ?? '';
     entries.push({ path: relative(fields[index] ?? ''), link: true, allowed: options.keepLinks || leadsInto(target, roots) });
   }
   return entries;
+}
+
+function utf8(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 function leadsInto(target: string, roots: string[]): boolean {
