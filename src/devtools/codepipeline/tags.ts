@@ -25,10 +25,9 @@ export async function writeTags(tx: Transaction, pipelineId: string, tags: Tag[]
     .execute();
 }
 
-async function pipelineOf(ctx: OperationContext<'InvalidArnException' | 'ResourceNotFoundException'>, arn: string): Promise<PipelineRow> {
-  const [, , service, region, account, name] = arn.split(':');
-  if (service !== 'codepipeline' || !name) throw ctx.error('InvalidArnException', `The ARN is not that of a pipeline: ${arn}`);
-  const row = region === ctx.region && account === ctx.account ? await pipelineNamed(ctx, name) : undefined;
+async function pipelineOf(ctx: OperationContext<'ResourceNotFoundException'>, arn: string): Promise<PipelineRow> {
+  const [, , , region, account, ...name] = arn.split(':');
+  const row = region === ctx.region && account === ctx.account ? await pipelineNamed(ctx, name.join(':')) : undefined;
   if (!row) throw ctx.error('ResourceNotFoundException', `The resource ${arn} was not found.`);
   return row;
 }
