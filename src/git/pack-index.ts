@@ -1,4 +1,5 @@
 /** Reads a pack's index (gitformat-pack, version 2): which objects it has and how much room each takes. */
+import { setImmediate } from 'node:timers/promises';
 
 export interface PackedObject {
   id: string;
@@ -6,25 +7,25 @@ export interface PackedObject {
   packedSize: number;
 }
 
-/** Objects that take at least `minimum` bytes of a pack of `packSize` bytes. */
-export function largePackedObjects(index: Buffer, packSize: number, minimum: number): PackedObject[] {
+/** So many entries are looked at between two turns of the event loop: about 10 ms. */
+const ENTRIES_A_TURN = 500_000;
+
+/**
+ * Objects that take at least `minimum` bytes of a pack of `packSize` bytes. `reverse` is its reverse index: positions in the index in the
+ * order of the pack, so that the end of each object is known without sorting millions of offsets.
+ */
+export async function largePackedObjects(index: Buffer, reverse: Buffer, packSize: number, minimum: number): Promise<PackedObject[]> {
   if (index.readUInt32BE(0) !== 0xff744f63 || index.readUInt32BE(4) !== 2) throw new Error('Not a pack index of version 2.');
+  if (reverse.toString('latin1', 0, 4) !== 'RIDX' || reverse.readUInt32BE(4) !== 1) throw new Error('Not a reverse index of version 1.');
   const count = objectCount(index);
-  const ids = 8 + 256 * 4;
-  const offsets = new Float64Array(count);
-  for (let i = 0; i < count; i++) offsets[i] = offsetAt(index, i);
-  const sorted = offsets.slice().sort();
-  const ends = new Map<number, number>();
-  for (let i = 0; i < count; i++) {
-    const start = sorted[i]!;
-    const end = sorted[i + 1] ?? packSize - 20;
-    if (end - start >= minimum) ends.set(start, end);
-  }
-  if (ends.size === 0) return [];
   const large: PackedObject[] = [];
   for (let i = 0; i < count; i++) {
-    const end = ends.get(offsets[i]!);
-    if (end !== undefined) large.push({ id: index.toString('hex', ids + i * 20, ids + i * 20 + 20), packedSize: end - offsets[i]! });
+    if (i % ENTRIES_A_TURN === ENTRIES_A_TURN - 1) await setImmediate();
+    const position = reverse.readUInt32BE(12 + i * 4);
+    const end = i + 1 < count ? offsetAt(index, reverse.readUInt32BE(12 + (i + 1) * 4)) : packSize - 20;
+    const packedSize = end - offsetAt(index, position);
+    const id = 8 + 256 * 4 + position * 20;
+    if (packedSize >= minimum) large.push({ id: index.toString('hex', id, id + 20), packedSize });
   }
   return large;
 }

@@ -68,18 +68,18 @@ test('knows what references would point at, through tags of tags', async () => {
 });
 
 test("reads a pack's index", async () => {
-  await git(work, ['repack', '-qad']);
+  await git(work, ['-c', 'pack.writeReverseIndex=true', 'repack', '-qad']);
   const folder = path.join(work, '.git/objects/pack');
   const name = execFileSync('sh', ['-c', 'ls *.idx'], { cwd: folder }).toString().trim();
   const index = await readFile(path.join(folder, name));
-  const pack = await readFile(path.join(folder, name.replace('.idx', '.pack')));
+  const [pack, reverse] = await Promise.all(['.pack', '.rev'].map((ending) => readFile(path.join(folder, name.replace('.idx', ending)))));
   const big = await git(work, ['rev-parse', 'HEAD:big']);
   assert.equal(objectCount(index), 6);
   assert.deepEqual(
-    largePackedObjects(index, pack.length, 200_000).map(({ id }) => id),
+    (await largePackedObjects(index, reverse!, pack!.length, 200_000)).map(({ id }) => id),
     [big],
   );
-  assert.equal((pack[packOffset(index, big)!]! >> 4) & 7, 3, 'a blob begins there');
+  assert.equal((pack![packOffset(index, big)!]! >> 4) & 7, 3, 'a blob begins there');
   assert.equal(packOffset(index, 'f'.repeat(40)), undefined);
 });
 

@@ -127,7 +127,7 @@ export class Quarantine {
     { signal, onProgress }: { signal?: AbortSignal; onProgress?: (text: Buffer) => void },
   ): Promise<IndexedPack> {
     // The blob is what lasts (and is fsynced); these files are a cache of it.
-    const args = ['-c', 'core.fsync=none', 'index-pack', '--stdin', '--fix-thin', strict];
+    const args = ['-c', 'core.fsync=none', '-c', 'pack.writeReverseIndex=true', 'index-pack', '--stdin', '--fix-thin', strict];
     if (onProgress) args.push('--show-resolving-progress');
     const result = await runGit(args, { place: this.#place, input: pack, memoryLimit: INDEX_MEMORY, signal, onStderr: onProgress });
     signal?.throwIfAborted();
@@ -135,7 +135,10 @@ export class Quarantine {
     if (result.code !== 0 || !name) throw badPack(result.stderr);
     this.#index = await readFile(this.#file(name, 'idx'));
     const { size } = await stat(this.#file(name, 'pack'));
-    await this.#refuseHugeObjects(largePackedObjects(this.#index, size, SUSPICIOUS).map((object) => object.id));
+    if (size >= SUSPICIOUS) {
+      const large = await largePackedObjects(this.#index, await readFile(this.#file(name, 'rev')), size, SUSPICIOUS);
+      await this.#refuseHugeObjects(large.map((object) => object.id));
+    }
     return { name, size, objects: objectCount(this.#index) };
   }
 
