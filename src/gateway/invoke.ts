@@ -6,6 +6,7 @@ import { AwsError } from '../platform/errors.ts';
 import { type Principal, servicePrincipal } from '../platform/principal.ts';
 import { createContext } from './context.ts';
 import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
+import { record } from './record.ts';
 import { remoteClients } from './remote.ts';
 import { innerSteps } from './steps.ts';
 
@@ -50,7 +51,14 @@ export function createClients(gateway: Gateway): AwsClients {
     };
     if (!exchange.entry) throw new AwsError('NotImplementedException', `Penstock does not have the service "${service}".`, { status: 501 });
     exchange.context = createContext(exchange, true);
-    for (const step of innerSteps) await step(exchange);
+    try {
+      for (const step of innerSteps) await step(exchange);
+    } catch (error) {
+      exchange.error = error as Error;
+      throw error;
+    } finally {
+      record(exchange);
+    }
     return exchange.output ?? {};
   };
 

@@ -6,6 +6,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { loadModel } from '../platform/model.ts';
 import { doors } from './doors/index.ts';
 import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
+import { record } from './record.ts';
 import { encodeFailure, steps } from './steps.ts';
 
 /** Pushes and uploads take long; a silent connection does not. */
@@ -51,18 +52,7 @@ async function answer(gateway: Gateway, request: FastifyRequest, reply: FastifyR
     exchange.error = error as Error;
     encodeFailure(exchange, loadModel('s3'));
   }
-  gateway.platform.log.debug(
-    {
-      requestId: exchange.requestId,
-      service: exchange.entry?.name,
-      operation: exchange.operationName,
-      principal: exchange.principal?.arn,
-      status: exchange.response!.status,
-      error: exchange.error?.message,
-      ms: performance.now() - exchange.startedAt,
-    },
-    'request',
-  );
+  record(exchange);
   return send(exchange, request.raw, reply);
 }
 
