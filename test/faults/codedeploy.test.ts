@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { StopDeploymentCommand } from '@aws-sdk/client-codedeploy';
-import { type Outcome, Rollouts } from '../support/codedeploy.ts';
+import { type Outcome, Rollouts, SimulatedHost } from '../support/codedeploy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 const EVENTS = ['ApplicationStop', 'DownloadBundle', 'BeforeInstall', 'Install', 'AfterInstall', 'ApplicationStart', 'ValidateService'];
@@ -109,5 +109,35 @@ test('kills at any moment, with several hosts on their way, lose and repeat noth
       events.toSorted((a, b) => EVENTS.indexOf(a) - EVENTS.indexOf(b)),
       events,
     );
+  }
+});
+
+test('of two processes on one database either wakes the hosts of the other, and one goes on alone', { timeout: 120_000 }, async () => {
+  const second = await startServer({ dataDir: server.dataDir });
+  try {
+    await rollouts.application('Pair');
+    const { name, identity, credentials } = await rollouts.host('pair-1', { Fleet: 'Pair' });
+    const where = { endpoint: second.endpoint, region: second.region };
+    await using host = new SimulatedHost(where, name, identity, credentials);
+    const killed = Promise.withResolvers<void>();
+    host.behave = async (command): Promise<Outcome> => {
+      if (command.CommandName === 'Install') {
+        await host.acknowledge(command);
+        await second.kill();
+        where.endpoint = server.endpoint;
+        killed.resolve();
+      }
+      return 'succeed';
+    };
+    host.start();
+    const id = await rollouts.deploy('Pair', await rollouts.revision('pair.zip'));
+    await killed.promise;
+    assert.equal((await rollouts.settled(id)).status, 'Succeeded');
+    assert.deepEqual(
+      host.seen,
+      EVENTS.map((event) => `${id} ${event}`),
+    );
+  } finally {
+    await second.kill();
   }
 });
