@@ -5,7 +5,7 @@
  *     DIRECTORY/data/<segment>/…/<xy>=/<name>  blobs; `xy` are the first two characters of the last segment, so that no directory grows
  *                                             beyond what file systems and readdir like. `=` is in no segment, so files and folders never clash.
  */
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createHash, createSecretKey, type Hash, randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
@@ -29,6 +29,8 @@ import {
 
 /** Chunks written or read by one system call: 1 MiB. */
 const CHUNKS_PER_CALL = 16;
+/** A body that comes in crumbs is put together: a copy is cheaper than so many calls. */
+const MAX_PIECES = 64;
 const SHARD_MARK = '=';
 
 /** Opens the store in `directory`, making it (mode 0700) when it is not there. `key`: 32 bytes that wrap the blobs' own keys. */
@@ -100,16 +102,18 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
 
 async function writeSealed(file: FileHandle, storeKey: Buffer, blobKey: string, body: Readable | Uint8Array): Promise<Footer> {
   const { dataKey, header } = newHeader(storeKey, blobKey);
+  // As an object it is taken over by the cipher once, not for each chunk.
+  const key = createSecretKey(dataKey);
   const digest = createHash('sha256');
   let size = 0;
   let index = 0;
   let pending = [header];
   // One call writes while the next chunks are sealed.
   let writing = Promise.resolve();
-  for await (const { plain, last } of chunksOf(body, digest)) {
-    size += plain.length;
-    pending.push(sealChunk(dataKey, index++, last, plain));
-    if (pending.length < CHUNKS_PER_CALL) continue;
+  for await (const { pieces, length, last } of chunksOf(body, digest)) {
+    size += length;
+    pending.push(...sealChunk(key, index++, last, pieces));
+    if (index % CHUNKS_PER_CALL !== 0) continue;
     await writing;
     writing = writeAll(file, pending);
     writing.catch(() => undefined); // Thrown by the next await; not to be taken for unhandled until then.
@@ -121,23 +125,33 @@ async function writeSealed(file: FileHandle, storeKey: Buffer, blobKey: string, 
   return footer;
 }
 
+/** A chunk's bytes, in the pieces that they came in. */
+interface Chunk {
+  pieces: Uint8Array[];
+  length: number;
+  last: boolean;
+}
+
 /** Cuts the body into full chunks and a last one, whatever pieces it comes in. */
-async function* chunksOf(body: Readable | Uint8Array, digest: Hash): AsyncGenerator<{ plain: Uint8Array; last: boolean }> {
-  let held: Uint8Array[] = [];
-  let heldBytes = 0;
+async function* chunksOf(body: Readable | Uint8Array, digest: Hash): AsyncGenerator<Chunk> {
+  let pieces: Uint8Array[] = [];
+  let length = 0;
   for await (const piece of body instanceof Readable ? body : [body]) {
-    const bytes: Uint8Array = typeof piece === 'string' ? Buffer.from(piece) : piece;
+    let bytes: Uint8Array = typeof piece === 'string' ? Buffer.from(piece) : piece;
     digest.update(bytes);
-    held.push(bytes);
-    heldBytes += bytes.length;
-    // A full chunk is held back too: it may be the last.
-    if (heldBytes <= CHUNK_BYTES) continue;
-    let rest: Uint8Array = held.length === 1 ? bytes : Buffer.concat(held);
-    for (; rest.length > CHUNK_BYTES; rest = rest.subarray(CHUNK_BYTES)) yield { plain: rest.subarray(0, CHUNK_BYTES), last: false };
-    held = [rest];
-    heldBytes = rest.length;
+    // A full chunk is held back until more comes: it may be the last.
+    while (length + bytes.length > CHUNK_BYTES) {
+      const rest = CHUNK_BYTES - length;
+      yield { pieces: [...pieces, bytes.subarray(0, rest)], length: CHUNK_BYTES, last: false };
+      bytes = bytes.subarray(rest);
+      pieces = [];
+      length = 0;
+    }
+    pieces.push(bytes);
+    length += bytes.length;
+    if (pieces.length === MAX_PIECES) pieces = [Buffer.concat(pieces)];
   }
-  yield { plain: Buffer.concat(held), last: true };
+  yield { pieces, length, last: true };
 }
 
 async function writeAll(file: FileHandle, buffers: Buffer[]): Promise<void> {
