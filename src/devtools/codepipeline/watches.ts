@@ -83,22 +83,25 @@ const POLL_MS = 60_000;
 
 /** S3 sends events only for buckets that ask for it: the objects of the others are looked at once a minute, as AWS does. */
 export async function pollBuckets(platform: Platform, signal: AbortSignal): Promise<void> {
-  const look = async (): Promise<void> => {
-    const watched = await platform.read
-      .selectFrom('codepipeline.watches')
-      .innerJoin('codepipeline.pipelines', 'codepipeline.pipelines.id', 'codepipeline.watches.pipeline_id')
-      .selectAll('codepipeline.pipelines')
-      .select(['codepipeline.watches.action', 'codepipeline.watches.source', 'codepipeline.watches.seen'])
-      .where('source', 'like', 's3:%')
-      .execute();
-    for (const { action, source, seen, ...pipeline } of watched) {
-      await lookAt(platform, pipeline, action, source, seen).catch((error) =>
-        platform.log.debug({ error: error.message, pipeline: pipeline.name }, 'a watched object could not be looked at'),
-      );
-    }
-  };
-  const timer = setInterval(() => look().catch((error) => platform.log.warn({ error }, 'watched objects could not be looked at')), POLL_MS);
+  const look = () => lookAtBuckets(platform).catch((error) => platform.log.warn({ error }, 'watched objects could not be looked at'));
+  const timer = setInterval(look, POLL_MS);
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+}
+
+/** One look at every watched object. */
+export async function lookAtBuckets(platform: Platform): Promise<void> {
+  const watched = await platform.read
+    .selectFrom('codepipeline.watches')
+    .innerJoin('codepipeline.pipelines', 'codepipeline.pipelines.id', 'codepipeline.watches.pipeline_id')
+    .selectAll('codepipeline.pipelines')
+    .select(['codepipeline.watches.action', 'codepipeline.watches.source', 'codepipeline.watches.seen'])
+    .where('source', 'like', 's3:%')
+    .execute();
+  for (const { action, source, seen, ...pipeline } of watched) {
+    await lookAt(platform, pipeline, action, source, seen).catch((error) =>
+      platform.log.debug({ error: error.message, pipeline: pipeline.name }, 'a watched object could not be looked at'),
+    );
+  }
 }
 
 async function lookAt(platform: Platform, pipeline: PipelineRow, action: string, source: string, seen: string | null): Promise<void> {

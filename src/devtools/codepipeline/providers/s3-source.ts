@@ -35,8 +35,8 @@ export const s3Source: Provider = {
   },
 };
 
-/** HeadObject's answer has no body, so its error has no words. */
+/** HeadObject's error does not say which object. */
 function named(error: unknown, bucket: string, key: string): unknown {
-  if (!(error instanceof AwsError) || error.code !== 'NotFound') return error;
+  if (!(error instanceof AwsError) || !/^(NotFound|NoSuchKey)$/.test(error.code)) return error;
   return new AwsError('NoSuchKey', `The object ${key} does not exist in the bucket ${bucket}.`, { cause: error });
 }
