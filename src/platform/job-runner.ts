@@ -118,6 +118,8 @@ async function startShift({ pool, tasks, processes, log }: Parts): Promise<Shift
     events: events as never,
     logger: workerLogger(log),
     preset: {
+      // Without batches nobody waits for these queries, and one that fails would end the whole process as an unhandled rejection.
+      worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 },
       // A crash between taking a job and being known by name would leave it locked.
       plugins: [{ name: 'penstock', version: '1', worker: { hooks: { startWorker: () => registered as Promise<void> } } }],
     },

@@ -13,6 +13,7 @@ pg.types.setTypeParser(INT8, Number);
 const RECONNECT_MS = 15_000;
 /** How long a stop waits for queries that still run. */
 const CLOSE_MS = 5_000;
+const TELL_MS = 5_000;
 /** What the SQL of the services needs. */
 const OLDEST_VERSION = 140_000;
 
@@ -33,7 +34,7 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
   const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000 }, embedded, log);
   const open = new Set<pg.PoolClient>();
   // An idle connection that breaks says so here; the next use makes a new one.
-  pool.on('error', (error) => log.warn({ error: error.message }, 'lost a connection to the database'));
+  pool.on('error', (error) => log.debug({ error: error.message }, 'lost a connection to the database'));
   pool.on('connect', (client) => {
     open.add(client);
     client.on('error', (error) => log.debug({ error: error.message }, 'a connection to the database broke'));
@@ -85,6 +86,7 @@ function explain(error: unknown): string {
 class ReconnectingPool extends pg.Pool {
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #log: Logger;
+  #toldAt = 0;
 
   constructor(options: pg.PoolConfig, embedded: EmbeddedPostgres | undefined, log: Logger) {
     super(options);
@@ -110,11 +112,18 @@ class ReconnectingPool extends pg.Pool {
         return await super.connect();
       } catch (error) {
         if (!isAway(error) || Date.now() > deadline || this.ending) throw error;
-        if (pause === 20) this.#log.warn({ error: explain(error) }, 'the database does not answer; waiting for it');
+        if (pause === 20) this.#tell(error);
         await this.#embedded?.ensureRunning();
         await delay(pause);
       }
     }
+  }
+
+  /** Once in a while: a hundred requests wait for the same thing. */
+  #tell(error: unknown): void {
+    if (Date.now() - this.#toldAt < TELL_MS) return;
+    this.#toldAt = Date.now();
+    this.#log.warn({ error: explain(error) }, 'the database does not answer; waiting for it');
   }
 }
 
