@@ -87,7 +87,9 @@ async function changeInTransaction(
     })
     .where('id', '=', id)
     .execute();
-  await tx.emit(...made.map((change) => stateChange(platform, repository, change, options.caller)));
+  // The event knows branches and tags; notes and the like are nobody's trigger.
+  const told = made.filter(({ name }) => describeRef(name).type !== 'other');
+  if (told.length > 0) await tx.emit(...told.map((change) => stateChange(platform, repository, change, options.caller)));
   return { results, generations: { before: repository.generation, after: generation } };
 }
 
@@ -198,7 +200,7 @@ function stateChange(platform: Platform, repository: Repository, change: Referen
       ...(change.oldId ? { oldCommitId: change.oldId } : {}),
       referenceFullName: change.name,
       referenceName: shortName,
-      referenceType: type === 'other' ? 'branch' : type,
+      referenceType: type,
       repositoryId: repository.id,
       repositoryName: repository.name,
     },
