@@ -22,12 +22,17 @@ import { endBuild, enterPhases } from './record.ts';
 /** Between TERM and KILL of a stopped build's commands; StopBuild must be through in two seconds. */
 const STOP_GRACE_MS = 1_000;
 
+/** On this host, for what a build is made of on its way to and from S3. */
+export function buildDirectory(platform: Platform, row: { id: string; attempts: number }): string {
+  return path.join(platform.config.dataDir, 'tmp', `build-${row.id}-${row.attempts}`);
+}
+
 /** Comes back when the build is over and its machine gone. A build that is no longer ours is left as it is. */
 export async function executeBuild(platform: Platform, claimed: ClaimedBuild, abort: AbortController): Promise<void> {
   const { row } = claimed;
   const timeLeft = (row.deadline?.getTime() ?? 0) - platform.now().getTime();
   const timer = setTimeout(() => abort.abort(new BuildInterrupt('TIMED_OUT')), Math.max(0, timeLeft));
-  const directory = path.join(platform.config.dataDir, 'tmp', `build-${row.id}-${row.attempts}`);
+  const directory = buildDirectory(platform, row);
   try {
     await mkdir(directory, { recursive: true });
     await new Execution(platform, claimed, abort.signal, directory).run();
@@ -148,8 +153,7 @@ class Execution {
   async #runOn(machine: Machine, clients: Clients): Promise<BuildResult> {
     const { row, owner, credentialToken } = this.#claimed;
     this.#log.agent(`Running on Penstock, ${machine.isolation}`);
-    const { image } = row.definition.environment ?? {};
-    if (image) this.#log.agent(`Commands run with the tools of this host; the image ${image} is not used`);
+    for (const line of notInEffect(row)) this.#log.agent(line);
     this.#log.masker.add(credentialToken);
     const context = { platform: this.#platform, clients, machine, row, log: this.#log, signal: this.#signal, directory: this.#directory };
     const request = requestOf(row, buildVariables(row), awsVariables(this.#platform, row, credentialToken));
@@ -201,5 +205,16 @@ function buildspecOf(text: string | undefined): BuildRequest['buildspec'] {
 function checkEnvironment(row: BuildRow): void {
   const type = row.definition.environment?.type ?? 'LINUX_CONTAINER';
   if (/^(WINDOWS|MAC)/.test(type)) throw new BuildFailure('CLIENT_ERROR', `Environment type ${type} is not available in this installation`);
+  if (row.definition.fileSystemLocations?.length)
+    throw new BuildFailure('CLIENT_ERROR', 'File systems are not available in this installation');
   if (row.definition.vpcConfig?.vpcId) throw new BuildFailure('CLIENT_ERROR', 'VPC access is not available in this installation');
+}
+
+/** Settings that this installation does not carry out; the log of each build that has them says so. */
+function notInEffect(row: BuildRow): string[] {
+  const { environment, cache } = row.definition;
+  const lines = environment?.image ? [`Commands run with the tools of this host; the image ${environment.image} is not used`] : [];
+  if (environment?.privilegedMode) lines.push('Privileged mode has no effect in this installation');
+  if (cache?.type === 'LOCAL') lines.push('Local caches are not kept by this installation');
+  return lines;
 }

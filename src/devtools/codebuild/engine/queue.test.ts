@@ -28,6 +28,7 @@ before(async () => {
       isAlive: async (id: string) => !dead.has(id),
     } as Platform['processes'],
     machines: { adopt: async (id: string) => ({ remove: async () => void removed.push(id) }) } as never,
+    config: { dataDir: '/nonexistent' } as Platform['config'],
     aws: { credentials: async () => ({}) } as never,
   });
   platform = bench.platform;

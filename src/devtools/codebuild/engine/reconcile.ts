@@ -1,8 +1,10 @@
 /** What must happen to a build that nobody runs: it waits too long, or its process died. */
+import { rm } from 'node:fs/promises';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import type { Reconciler } from '../../../platform/service.ts';
 import type { BuildRow } from '../tables.ts';
 import { QUEUE_TOPIC } from '../topics.ts';
+import { buildDirectory } from './execute.ts';
 import { endLocked } from './record.ts';
 
 /** A build that takes its process down before the first command would otherwise do so for ever. */
@@ -40,6 +42,7 @@ async function lookAtQueued(platform: Platform, id: string): Promise<void> {
  * is over or begun anew.
  */
 export async function takeOver(platform: Platform, dead: BuildRow): Promise<void> {
+  await rm(buildDirectory(platform, dead), { recursive: true, force: true });
   if (dead.machine) await (await platform.machines.adopt(dead.machine))?.remove();
   await platform.transaction(async (tx) => {
     const row = await lock(tx, dead.id, dead.owner);
