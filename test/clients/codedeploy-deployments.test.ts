@@ -211,7 +211,8 @@ describe('deployments', () => {
     await refused(create({ deploymentConfigName: 'nowhere' }), 'DeploymentConfigDoesNotExistException');
     await refused(create({ fileExistsBehavior: 'ASK' }), 'InvalidFileExistsBehaviorException');
     await refused(create({ targetInstances: { autoScalingGroups: ['x'] } }), 'InvalidTargetInstancesException');
-    await refused(create({ deploymentMode: 'RESTART' }), 'InvalidInputException', /Penstock/);
+    await refused(create({ deploymentMode: 'RESTART' }), 'InvalidInputException', /neither a revision/);
+    await refused(create({ deploymentMode: 'RESTART', revision: undefined }), 'InvalidInputException', /no successful deployment/);
     await refused(create({ description: 'x'.repeat(1001) }), 'DescriptionTooLongException');
   });
 

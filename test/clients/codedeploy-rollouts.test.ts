@@ -169,6 +169,23 @@ describe('a deployment', () => {
     assert.equal((await rollouts.settled(other)).status, 'Failed');
   });
 
+  test('that restarts brings the last good revision again, and tells hosts what they may use of it', async () => {
+    const { name, hosts } = await rollouts.fleet(1);
+    const good = await revision(name);
+    const first = await rollouts.deploy(name, good);
+    await rollouts.settled(first);
+    const trust = trustIn(readFileSync(server.caFile, 'utf8'));
+    let told: any;
+    hosts[0]!.behave = async (command, host): Promise<Outcome> => {
+      const { DeploymentSpecification } = await host.specification(command);
+      told = JSON.parse(await openEnvelope(DeploymentSpecification.GenericEnvelope, trust));
+      return 'succeed';
+    };
+    const info = await rollouts.settled(await rollouts.deploy(name, undefined, { deploymentMode: 'RESTART' }));
+    assert.deepEqual([info.status, info.deploymentMode, info.revision], ['Succeeded', 'RESTART', good]);
+    assert.equal(told.ReuseArchiveFromDeploymentId, first);
+  });
+
   test('is the only one in its group', async () => {
     const held = holdAt('Install', 'before');
     const { name } = await rollouts.fleet(1, held.behave);

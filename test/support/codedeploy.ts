@@ -316,7 +316,7 @@ export class Rollouts {
     return `Fleet${++this.#named}`;
   }
 
-  async deploy(applicationName: string, revision: RevisionLocation, more: object = {}): Promise<string> {
+  async deploy(applicationName: string, revision: RevisionLocation | undefined, more: object = {}): Promise<string> {
     const input = { applicationName, deploymentGroupName: 'Fleet', revision, ...more };
     return (await this.codedeploy.send(new CreateDeploymentCommand(input))).deploymentId!;
   }

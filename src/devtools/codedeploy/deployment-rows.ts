@@ -37,6 +37,8 @@ export interface NewDeployment {
   creator: Deployment['creator'];
   options: DeploymentOptions;
   rollbackOf?: string;
+  /** The successful deployment whose revision is installed again. */
+  restartOf?: string | undefined;
   now: Date;
 }
 
@@ -72,6 +74,7 @@ export async function insertDeployment(tx: Transaction, made: NewDeployment): Pr
       previous_revision: previous ? JSON.stringify(previous.revision) : null,
       options: JSON.stringify(made.options),
       rollback_of: made.rollbackOf ?? null,
+      restart_of: made.restartOf ?? null,
       rollback_on_stop: false,
       created_at: now,
     })
@@ -127,7 +130,7 @@ export async function describeDeployments(ctx: RequestContext, rows: Deployment[
     rollbackInfo: rollbackInfo(row),
     deploymentStyle: { deploymentType: 'IN_PLACE', deploymentOption: 'WITHOUT_TRAFFIC_CONTROL' },
     instanceTerminationWaitTimeStarted: false,
-    deploymentMode: 'STANDARD',
+    deploymentMode: row.restart_of === null ? 'STANDARD' : 'RESTART',
     computePlatform: 'Server',
   }));
 }

@@ -1,28 +1,30 @@
 /** Deployments as users ask for them: making, finding, listing and stopping them. What then happens is in `engine/`. */
+import { AwsError } from '../../platform/errors.ts';
+import type { Transaction } from '../../platform/platform.ts';
 import { operation } from '../../platform/service.ts';
 import { findApplication } from './applications.ts';
 import { describeDeployments, findDeployment, insertDeployment, lookUpDeployment, onDeployment } from './deployment-rows.ts';
 import { checkAlarms, checkRollback, checkSettings, serverConfig } from './group-settings.ts';
-import { findGroup, onGroup } from './groups.ts';
+import { findGroup, type Group, onGroup } from './groups.ts';
 import { deploymentMissing, groupMissing } from './names.ts';
 import { limitBatch, onePage } from './pages.ts';
-import { checkDescription, checkedLocation, registerRevision } from './revisions.ts';
+import { type CheckedRevision, checkDescription, checkedLocation, registerRevision } from './revisions.ts';
 import { ACTIVE_STATUSES } from './tables.ts';
 
 const MAX_IDS = 100;
 
 export const createDeployment = operation('codedeploy', 'CreateDeployment', {
   authorize: ({ applicationName, deploymentGroupName }, ctx) => onGroup(ctx, applicationName, deploymentGroupName),
-  partial:
-    'deploymentMode RESTART is refused; alarms cannot be read yet, so a deployment that they guard fails unless ignorePollAlarmFailure is set',
+  partial: 'alarms cannot be read yet, so a deployment that they guard fails unless ignorePollAlarmFailure is set',
   async handle(ctx, input) {
     const { applicationName, deploymentGroupName, revision, description, overrideAlarmConfiguration, autoRollbackConfiguration } = input;
     if (deploymentGroupName === undefined) throw ctx.error('DeploymentGroupNameRequiredException', 'Deployment group name is required.');
     checkDescription(description);
     checkAlarms(overrideAlarmConfiguration);
     checkRollback(autoRollbackConfiguration);
-    if (input.deploymentMode === 'RESTART') {
-      throw ctx.error('InvalidInputException', 'Penstock does not have the deployment mode RESTART yet: use STANDARD.');
+    const restart = input.deploymentMode === 'RESTART';
+    if (restart && (revision !== undefined || input.updateOutdatedInstancesOnly)) {
+      throw ctx.error('InvalidInputException', 'A deployment of mode RESTART takes neither a revision nor updateOutdatedInstancesOnly.');
     }
     if (input.targetInstances && Object.values(input.targetInstances).some((given) => given !== undefined)) {
       throw ctx.error(
@@ -32,9 +34,9 @@ export const createDeployment = operation('codedeploy', 'CreateDeployment', {
     }
     const application = await findApplication(ctx, applicationName);
     const { id: groupId, config_name } = await findGroup(ctx, application, deploymentGroupName);
-    if (!revision) throw ctx.error('RevisionRequiredException', 'The revision ID was not specified.');
+    if (!revision && !restart) throw ctx.error('RevisionRequiredException', 'The revision ID was not specified.');
     checkSettings({}, application.compute_platform);
-    const checked = checkedLocation(application, revision);
+    const given = revision && checkedLocation(application, revision);
     const config = await serverConfig(ctx, input.deploymentConfigName ?? config_name);
     const deploymentId = await ctx.transaction(async (tx) => {
       const group = await tx.sql.selectFrom('codedeploy.groups').selectAll().where('id', '=', groupId).forUpdate().executeTakeFirst();
@@ -46,6 +48,7 @@ export const createDeployment = operation('codedeploy', 'CreateDeployment', {
         );
       }
       const now = ctx.now();
+      const checked = given ?? (await lastGoodRevision(tx, group));
       await registerRevision(tx, application, checked, { now, used: true });
       return insertDeployment(tx, {
         group,
@@ -53,6 +56,7 @@ export const createDeployment = operation('codedeploy', 'CreateDeployment', {
         config: { name: config.deploymentConfigName!, minimumHealthyHosts: config.minimumHealthyHosts! },
         revision: checked,
         creator: 'user',
+        restartOf: given ? undefined : group.last_successful_deployment!,
         options: {
           description,
           ignoreApplicationStopFailures: input.ignoreApplicationStopFailures ?? false,
@@ -67,6 +71,19 @@ export const createDeployment = operation('codedeploy', 'CreateDeployment', {
     return { deploymentId };
   },
 });
+
+/** What a restart installs again. */
+async function lastGoodRevision(tx: Transaction, { name, last_successful_deployment }: Group): Promise<CheckedRevision> {
+  const good =
+    last_successful_deployment &&
+    (await tx.sql
+      .selectFrom('codedeploy.deployments')
+      .select(['revision', 'revision_digest'])
+      .where('id', '=', last_successful_deployment)
+      .executeTakeFirst());
+  if (!good) throw new AwsError('InvalidInputException', `The deployment group ${name} has no successful deployment to restart.`);
+  return { location: good.revision, digest: good.revision_digest };
+}
 
 export const getDeployment = operation('codedeploy', 'GetDeployment', {
   authorize: ({ deploymentId }, ctx) => onDeployment(ctx, deploymentId),

@@ -11,8 +11,13 @@ import type { RevisionLocation } from './tables.ts';
 const MAX_REVISIONS = 25;
 const MAX_DESCRIPTION = 1000;
 
+export interface CheckedRevision {
+  location: RevisionLocation;
+  digest: string;
+}
+
 /** The location as it is kept, with its digest; the real error if it is none for this application. */
-export function checkedLocation(application: Application, location: RevisionLocation): { location: RevisionLocation; digest: string } {
+export function checkedLocation(application: Application, location: RevisionLocation): CheckedRevision {
   const problem = locationProblem(location, application.compute_platform);
   if (problem) throw new AwsError('InvalidRevisionException', problem);
   const kept = normalized(location);
@@ -29,7 +34,7 @@ export function checkDescription(description: string | undefined): void {
 export async function registerRevision(
   tx: Transaction,
   application: Application,
-  { location, digest }: { location: RevisionLocation; digest: string },
+  { location, digest }: CheckedRevision,
   { now, description, used }: { now: Date; description?: string | undefined; used: boolean },
 ): Promise<void> {
   const usedAt = used ? now : null;

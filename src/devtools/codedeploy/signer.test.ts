@@ -17,6 +17,7 @@ const text = specificationText({
   creator: 'user',
   revision: { revisionType: 'S3', s3Location: { bucket: 'b', key: 'ü.zip', bundleType: 'zip', eTag: 'abc' } },
   options: { fileExistsBehavior: 'OVERWRITE' },
+  restart_of: null,
 });
 
 function bytesOf(pem: string): Uint8Array<ArrayBuffer> {

@@ -10,6 +10,7 @@ export interface SpecifiedDeployment {
   creator: string;
   revision: RevisionLocation;
   options: DeploymentOptions;
+  restart_of: string | null;
 }
 
 /** The JSON inside the signed envelope. */
@@ -25,6 +26,8 @@ export function specificationText(deployment: SpecifiedDeployment): string {
     AppSpecFilename: 'appspec.yml',
     ...(fileExistsBehavior && { AgentActionOverrides: { AgentOverrides: { FileExistsBehavior: fileExistsBehavior } } }),
     AllPossibleLifecycleEvents: POSSIBLE_EVENTS,
+    // Agents that know it spare the download; to others a restart is a deployment like any.
+    ...(deployment.restart_of && { ReuseArchiveFromDeploymentId: deployment.restart_of }),
     Revision: revisionOf(deployment.revision),
   });
 }

@@ -128,6 +128,7 @@ export interface DeploymentsTable {
   previous_revision: JSONColumnType<RevisionLocation> | null;
   options: JSONColumnType<DeploymentOptions>;
   rollback_of: string | null;
+  restart_of: string | null;
   rolled_back_by: string | null;
   rollback_message: string | null;
   stop_requested_at: Date | null;

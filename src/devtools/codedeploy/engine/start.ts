@@ -46,9 +46,12 @@ type Head = Awaited<ReturnType<Platform['aws']['as']>>['s3']['headObject'];
 /** What S3 answers when the object, its bucket or its version is not there. */
 const GONE = ['NotFound', 'NoSuchKey', 'NoSuchBucket', 'NoSuchVersion', 'MethodNotAllowed'];
 
-/** Whether the revision is known to be gone. A role that may not look at it is no problem: hosts fetch revisions with their own credentials. */
-async function revisionProblem(headObject: Head, { revision }: Deployment): Promise<Problem | undefined> {
-  if (revision.revisionType !== 'S3') return undefined;
+/**
+ * Whether the revision is known to be gone. A role that may not look at it is no problem: hosts fetch revisions with their own credentials.
+ * Nor is it one for a restart, which hosts may do with what they kept.
+ */
+async function revisionProblem(headObject: Head, { revision, restart_of }: Deployment): Promise<Problem | undefined> {
+  if (revision.revisionType !== 'S3' || restart_of !== null) return undefined;
   const { bucket, key, version, eTag } = revision.s3Location!;
   const place = `s3://${bucket}/${key}${version ? ` (version ${version})` : ''}`;
   try {
