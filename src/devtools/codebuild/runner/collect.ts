@@ -128,6 +128,7 @@ export function packSelected(
   const output = new PassThrough();
   // Its reader learns of an error; when there is none any more, it must not end the process.
   output.on('error', () => {});
+  const closed = once(output, 'close');
   let stderr = '';
   const follow = options.keepLinks ? '' : '-h';
   machine
@@ -143,7 +144,7 @@ export function packSelected(
       signal: options.signal,
       onOutput: async (chunk, stream) => {
         if (stream === 'stderr') stderr = (stderr + chunk.toString()).slice(-4096);
-        else if (!output.write(chunk) && !output.destroyed) await Promise.race([once(output, 'drain'), once(output, 'close')]);
+        else if (!output.write(chunk) && !output.destroyed) await Promise.race([once(output, 'drain'), closed]);
       },
     })
     .then(
