@@ -158,13 +158,16 @@ class ChildServer implements TestServer {
   async stop(): Promise<void> {
     const child = this.#child;
     let status: number | string | null = 0;
+    let inOrder = false;
     if (child && child.exitCode === null && child.signalCode === null) {
       const ended = once(child, 'exit');
       child.kill('SIGTERM');
       const [code, signal] = await ended;
       status = code ?? signal;
+      inOrder = status === 0;
     }
-    await stopDatabase(this.dataDir);
+    // A server that ended in order has stopped the database, or left it to another server of the test.
+    if (!inOrder) await stopDatabase(this.dataDir);
     if (!this.#options.dataDir) await rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 });
     if (status !== 0) throw new Error(`Penstock ended with ${status}:\n${this.#output}`);
   }
@@ -181,9 +184,12 @@ async function stopDatabase(dataDir: string): Promise<void> {
   const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
   try {
     process.kill(pid, 'SIGINT');
-    while (existsSync(pidFile)) await delay(20);
+    for (;;) {
+      process.kill(pid, 0);
+      await delay(20);
+    }
   } catch {
-    // It had ended already.
+    // It has ended.
   }
 }
 
