@@ -7,7 +7,7 @@ import { createAccount } from './cloud/iam/accounts.ts';
 import type { Gateway } from './gateway/exchange.ts';
 import { createClients } from './gateway/invoke.ts';
 import { Registry } from './gateway/registry.ts';
-import { type Listening, listen } from './gateway/server.ts';
+import { listen } from './gateway/server.ts';
 import { requireGit } from './git/program.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Clients } from './platform/aws.ts';
@@ -85,7 +85,7 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
     const administrator = await firstAccount(platform, pool);
     const caFile = path.join(config.dataDir, 'ca.pem');
     writeFileSync(caFile, authority.certificate);
-    for (const door of await openDoors(gateway, ports)) undo.push(() => door.close());
+    await openDoors(gateway, ports, undo);
     if (config.role !== 'api') {
       const jobs: Jobs = await startJobs(platform, pool, services, processes);
       undo.push(() => jobs.stop());
@@ -163,12 +163,13 @@ function addAccount(platform: Platform, id: string): Promise<Credentials> {
   });
 }
 
-async function openDoors(gateway: Gateway, ports: Ports): Promise<Listening[]> {
+async function openDoors(gateway: Gateway, ports: Ports, undo: (() => Promise<void>)[]): Promise<void> {
   const { config, authority } = gateway.platform;
   const host = config.listen;
   const told = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   const name = told.includes(':') ? `[${told}]` : told;
   const http = await listen(gateway, { host, port: ports.http }).catch(explainPort(host, ports.http, '--port'));
+  undo.push(() => http.close());
   config.endpoints.http = `http://${name}:${http.port}`;
   const names = [
     'localhost',
@@ -183,8 +184,8 @@ async function openDoors(gateway: Gateway, ports: Ports): Promise<Listening[]> {
   const https = await listen(gateway, { host, port: ports.https, tls: { cert: certificate, key: privateKey } }).catch(
     explainPort(host, ports.https, '--tls-port'),
   );
+  undo.push(() => https.close());
   config.endpoints.https = `https://${name}:${https.port}`;
-  return [http, https];
 }
 
 function explainPort(host: string, port: number, option: string): (cause: NodeJS.ErrnoException) => never {

@@ -34,5 +34,6 @@ try {
   const { name, message } = error as Error;
   process.stderr.write(`penstock: ${message}\n`);
   if (process.env.PENSTOCK_LOG_LEVEL === 'debug' || name === 'TypeError' || name === 'ReferenceError') console.error(error);
-  process.exitCode = 1;
+  // What a start that failed half way may have left open does not keep the process.
+  process.exit(1);
 }

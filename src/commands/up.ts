@@ -1,6 +1,6 @@
 /** `penstock up` and `penstock worker`: run the server until TERM or INT. */
 import { Command, Option } from 'commander';
-import { type Penstock, startPenstock } from '../compose.ts';
+import type { Penstock } from '../compose.ts';
 import { ConfigError, readConfig, type Settings } from '../platform/config.ts';
 import { findRunning, forgetRunning, recordRunning } from './running.ts';
 
@@ -66,6 +66,8 @@ export async function start(settings: Settings): Promise<Penstock> {
         'a second one beside it needs ports of its own (--port, --tls-port; 0 takes a free one).',
     );
   }
+  // Loaded only here: the other commands need nothing of the server, and are there at once without it.
+  const { startPenstock } = await import('../compose.ts');
   const penstock = await startPenstock(config, ports, process.env);
   recordRunning(penstock);
   recording = setInterval(() => recordRunning(penstock), RECORD_MS).unref();
