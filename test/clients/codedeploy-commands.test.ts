@@ -2,9 +2,15 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { CloudWatchLogsClient, CreateLogGroupCommand, FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
-import { DeregisterOnPremisesInstanceCommand } from '@aws-sdk/client-codedeploy';
+import {
+  AddTagsToOnPremisesInstancesCommand,
+  DeregisterOnPremisesInstanceCommand,
+  RegisterOnPremisesInstanceCommand,
+} from '@aws-sdk/client-codedeploy';
 import { EventBridgeClient, PutRuleCommand, PutTargetsCommand } from '@aws-sdk/client-eventbridge';
-import { callCommandService, holdAt, Rollouts } from '../support/codedeploy.ts';
+import { CreateRoleCommand } from '@aws-sdk/client-iam';
+import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import { callCommandService, holdAt, Rollouts, SimulatedHost } from '../support/codedeploy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -20,6 +26,11 @@ after(async () => {
 });
 afterEach(() => rollouts.stopHosts());
 
+const trustAccount = () =>
+  JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${server.account}:root` }, Action: 'sts:AssumeRole' }],
+  });
 const revision = (name: string) => rollouts.revision(`${name}.zip`);
 
 describe('the command service', () => {
@@ -57,6 +68,27 @@ describe('the command service', () => {
     await assert.rejects(host.poll(), { code: 'ClientException' });
     const forged = { ...host.credentials, secretAccessKey: 'wrong' };
     await assert.rejects(callCommandService(server, forged, 'PollHostCommand', { HostIdentifier: host.identity }), { status: 403 });
+  });
+
+  test('knows hosts by the session of a role too', async () => {
+    const { Arn } = (await rollouts.iam.send(new CreateRoleCommand({ RoleName: 'hosts', AssumeRolePolicyDocument: trustAccount() }))).Role!;
+    const sts = new STSClient(server.client);
+    const { Credentials: given } = await sts.send(new AssumeRoleCommand({ RoleArn: Arn!, RoleSessionName: 'rack-7' }));
+    sts.destroy();
+    const iamSessionArn = `arn:aws:sts::${server.account}:assumed-role/hosts/rack-7`;
+    await rollouts.codedeploy.send(new RegisterOnPremisesInstanceCommand({ instanceName: 'rack-7', iamSessionArn }));
+    const name = rollouts.newName();
+    await rollouts.application(name);
+    const tags = [{ Key: 'Fleet', Value: name }];
+    await rollouts.codedeploy.send(new AddTagsToOnPremisesInstancesCommand({ instanceNames: ['rack-7'], tags }));
+    const credentials = {
+      accessKeyId: given!.AccessKeyId!,
+      secretAccessKey: given!.SecretAccessKey!,
+      sessionToken: given!.SessionToken!,
+    };
+    await using host = new SimulatedHost(server, 'rack-7', iamSessionArn, credentials);
+    host.start();
+    assert.equal((await rollouts.settled(await rollouts.deploy(name, await revision(name)))).status, 'Succeeded');
   });
 
   test('asks for permissions under its newer name', async () => {

@@ -340,6 +340,40 @@ describe('the reconciler', () => {
     assert.equal((await info(id)).errorInformation!.code, 'HEALTH_CONSTRAINTS_INVALID');
   });
 
+  test('takes a thousand instances at once, and not one more', async () => {
+    await fleet([]);
+    const rows = Array.from({ length: 1001 }, (_, index) => ({
+      account: '123456789012',
+      region: 'us-east-1',
+      name: `many-${index}`,
+      suffix: 'abcdefghij',
+      iam_user_arn: `arn:aws:iam::123456789012:user/many-${index}`,
+      tags: JSON.stringify({ Fleet: application }),
+      registered_at: now,
+    }));
+    await opened.platform.transaction((tx) => tx.sql.insertInto('codedeploy.instances').values(rows).execute());
+    const tooMany = await deploy();
+    await reconcile(tooMany);
+    assert.equal((await info(tooMany)).errorInformation!.code, 'OVER_MAX_INSTANCES');
+    await call('codedeploy', 'DeregisterOnPremisesInstance', { instanceName: 'many-1000' });
+    const id = await deploy();
+    await assert.rejects(target(id, 'many-0'), { code: 'DeploymentNotStartedException' });
+    await reconcile(id);
+    assert.equal((await info(id)).deploymentOverview!.InProgress, 1000);
+    const names: string[] = [];
+    for (let nextToken: string | undefined; ; ) {
+      const page = await call('codedeploy', 'ListDeploymentTargets', { deploymentId: id, nextToken });
+      names.push(...page.targetIds!);
+      nextToken = page.nextToken;
+      if (!nextToken) break;
+    }
+    assert.equal(new Set(names).size, 1000);
+    await call('codedeploy', 'StopDeployment', { deploymentId: id });
+    await reconcile(id);
+    assert.equal((await info(id)).deploymentOverview!.Skipped, 1000);
+    await opened.platform.transaction((tx) => tx.sql.deleteFrom('codedeploy.instances').where('name', 'like', 'many-%').execute());
+  });
+
   test('without instances it fails and says so', async () => {
     await fleet([]);
     const id = await deploy();

@@ -8,7 +8,7 @@ import { agentIssue, DEPLOYMENT_LIMIT_MS, RUN_LIMIT_MS, runTimeout, START_LIMIT_
 import { ACTIVE_STATUSES } from '../tables.ts';
 import { endDeployment, type Problem } from './ending.ts';
 import { outsideProblem, startDeployment } from './start.ts';
-import { beginTarget, endEvent, endTarget, type Target } from './target-progress.ts';
+import { beginTargets, endEvent, endTargets, type Target } from './target-progress.ts';
 
 /** The sweep comes at least as often; only what is due before needs a timer. */
 const SWEEP_MS = 60_000;
@@ -84,7 +84,7 @@ async function goOn(tx: Transaction, deployment: Deployment, now: Date): Promise
   const problem: Problem | undefined =
     missing ?? (late ? { code: 'TIMEOUT', message: 'The deployment did not end within 8 hours.' } : undefined);
   if (problem) {
-    for (const target of await lockTargets(tx, deployment, ['InProgress'])) await endTarget(tx, deployment, target, 'Failed', now);
+    await endTargets(tx, deployment, await lockTargets(tx, deployment, ['InProgress']), 'Failed', now);
     return endDeployment(tx, deployment, { status: 'Failed', problem }, now);
   }
   await leaveBehind(tx, deployment, now);
@@ -98,7 +98,7 @@ async function goOn(tx: Transaction, deployment: Deployment, now: Date): Promise
     return endDeployment(tx, deployment, { status: 'Failed', problem: await failureOf(tx, deployment) }, now);
   }
   if (verdict.start > 0) {
-    for (const target of await lockTargets(tx, deployment, ['Pending'], verdict.start)) await beginTarget(tx, deployment, target, now);
+    await beginTargets(tx, deployment, await lockTargets(tx, deployment, ['Pending'], verdict.start), now);
   }
   await wakeWhenDue(tx, deployment, now);
 }
@@ -137,7 +137,7 @@ async function leaveBehind(tx: Transaction, deployment: Deployment, now: Date): 
     .orderBy('position')
     .forUpdate()
     .execute();
-  for (const target of gone) await endTarget(tx, deployment, target, 'Skipped', now);
+  await endTargets(tx, deployment, gone, 'Skipped', now);
 }
 
 /** Commands that no agent took in time, and commands that an agent began and never ended. */
@@ -187,14 +187,28 @@ function openEvent(tx: Transaction, target: Target) {
 
 /** Commands that no host has begun are taken back; the deployment has stopped when no host is at work. */
 async function stop(tx: Transaction, deployment: Deployment, now: Date): Promise<void> {
-  let atWork = 0;
-  for (const target of await lockTargets(tx, deployment, ['InProgress'])) {
-    const event = await openEvent(tx, target);
-    if (event?.started_at) atWork++;
-    // A target whose very first command was not begun is as it was before.
-    else await endTarget(tx, deployment, target, event?.position === 0 ? 'Skipped' : 'Failed', now);
-  }
-  if (atWork === 0) await endDeployment(tx, deployment, { status: 'Stopped' }, now);
+  const targets = await lockTargets(tx, deployment, ['InProgress']);
+  const open = await tx.sql
+    .selectFrom('codedeploy.events')
+    .select(['target', 'position', 'started_at'])
+    .where('deployment_id', '=', deployment.id)
+    .where('queued_at', 'is not', null)
+    .where('ended_at', 'is', null)
+    .execute();
+  const eventOf = new Map(open.map((event) => [event.target, event]));
+  const atWork = targets.filter(({ position }) => eventOf.get(position)?.started_at);
+  const idle = targets.filter(({ position }) => !eventOf.get(position)?.started_at);
+  // A target whose very first command was not begun is as it was before.
+  const untouched = idle.filter(({ position }) => eventOf.get(position)?.position === 0);
+  await endTargets(tx, deployment, untouched, 'Skipped', now);
+  await endTargets(
+    tx,
+    deployment,
+    idle.filter((target) => !untouched.includes(target)),
+    'Failed',
+    now,
+  );
+  if (atWork.length === 0) await endDeployment(tx, deployment, { status: 'Stopped' }, now);
   else await wakeWhenDue(tx, deployment, now);
 }
 
