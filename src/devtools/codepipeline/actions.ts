@@ -3,11 +3,12 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
 import { findProvider } from './action-types.ts';
+import { advance, lockPipeline } from './engine.ts';
 import { actionEvent } from './events.ts';
 import { declarationOf } from './find-pipeline.ts';
+import { ACTION } from './kinds.ts';
 import { providerOf } from './providers/index.ts';
 import type { ActionJob, Outcome } from './providers/provider.ts';
-import { ACTION, PIPELINE } from './start.ts';
 import type { ActionDeclaration, ActionRunRow, Artifact, Declaration, ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';
 import { resolve, UnresolvedVariableError } from './variables.ts';
@@ -227,6 +228,7 @@ async function finish(platform: Platform, { run, execution, pipeline, action }: 
     updated_at: now,
   };
   await platform.transaction(async (tx) => {
+    await lockPipeline(tx, pipeline.id);
     const { numUpdatedRows } = await tx.sql
       .updateTable('codepipeline.action_runs')
       .set(values)
@@ -236,7 +238,7 @@ async function finish(platform: Platform, { run, execution, pipeline, action }: 
     if (numUpdatedRows === 0n) return;
     const error = failed ? { code: result.code, message: result.message } : null;
     await tx.emit(actionEvent(pipeline, execution, action, { ...run, ...values, error }, failed ? 'FAILED' : 'SUCCEEDED', now));
-    await tx.reconcile(PIPELINE, pipeline.id);
+    await advance(tx, pipeline.id, now);
   });
 }
 

@@ -3,7 +3,7 @@ import { type ErrorCode, type OperationContext, operation } from '../../platform
 import { arnOf } from './arns.ts';
 import { actionEvent } from './events.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
-import { PIPELINE } from './start.ts';
+import { PIPELINE } from './kinds.ts';
 import './tables.ts';
 
 export const putApprovalResult = operation('codepipeline', 'PutApprovalResult', {

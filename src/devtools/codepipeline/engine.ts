@@ -3,11 +3,11 @@
  * that stage locks and superseding need no locks of their own. It does no action's work: each action run is a reconciler too.
  */
 import { randomUUID } from 'node:crypto';
-import type { Platform, Transaction } from '../../platform/platform.ts';
+import type { AwsEvent, Transaction } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
 import { actionEvent, pipelineEvent, stageEvent } from './events.ts';
 import { declarationOf } from './find-pipeline.ts';
-import { ACTION } from './start.ts';
+import { ACTION } from './kinds.ts';
 import type {
   ActionDeclaration,
   ActionRunRow,
@@ -24,8 +24,7 @@ const ACTIVE: ExecutionStatus[] = ['InProgress', 'Stopping'];
 
 export const pipelines: Reconciler = {
   async run(platform, id) {
-    // Each round may make the next step possible: leaving a stage lets another execution in.
-    while (await platform.transaction((tx) => advance(platform, tx, id)));
+    await platform.transaction((tx) => advance(tx, id, platform.now()));
   },
   async pending(platform) {
     const rows = await platform.read
@@ -38,6 +37,19 @@ export const pipelines: Reconciler = {
   },
 };
 
+/** Taken before any row of the pipeline's executions is changed, by whoever goes on to `advance`: so nobody waits in a circle. */
+export function lockPipeline(tx: Transaction, pipelineId: string): Promise<PipelineRow | undefined> {
+  return (
+    tx.sql
+      .selectFrom('codepipeline.pipelines')
+      .selectAll()
+      .where('id', '=', pipelineId)
+      // Nobody who only refers to the row has to wait.
+      .forNoKeyUpdate()
+      .executeTakeFirst()
+  );
+}
+
 /** One pipeline with its active executions, for the length of one transaction. */
 interface Round {
   tx: Transaction;
@@ -45,18 +57,17 @@ interface Round {
   pipeline: PipelineRow;
   executions: ExecutionRow[];
   declarations: Map<number, Declaration>;
-  changed: boolean;
+  /** Told together at the end: one round trip. */
+  events: AwsEvent[];
 }
 
-async function advance(platform: Platform, tx: Transaction, pipelineId: string): Promise<boolean> {
-  const pipeline = await tx.sql
-    .selectFrom('codepipeline.pipelines')
-    .selectAll()
-    .where('id', '=', pipelineId)
-    // Starting an execution must not wait for this: its foreign key needs the row only to stay.
-    .forNoKeyUpdate()
-    .executeTakeFirst();
-  if (!pipeline) return false;
+/**
+ * Every step that is due in the pipeline. In a transaction that has changed what it depends on, it spares the way over a job; it waits for
+ * others who do the same.
+ */
+export async function advance(tx: Transaction, pipelineId: string, now: Date): Promise<void> {
+  const pipeline = await lockPipeline(tx, pipelineId);
+  if (!pipeline) return;
   const executions = await tx.sql
     .selectFrom('codepipeline.executions')
     .selectAll()
@@ -65,7 +76,7 @@ async function advance(platform: Platform, tx: Transaction, pipelineId: string):
     .orderBy('sequence')
     .forNoKeyUpdate()
     .execute();
-  const round: Round = { tx, now: platform.now(), pipeline, executions, declarations: new Map(), changed: false };
+  const round: Round = { tx, now, pipeline, executions, declarations: new Map(), events: [] };
   for (const version of new Set(executions.map((execution) => execution.version))) {
     round.declarations.set(version, (await declarationOf(tx.sql, pipelineId, version))!);
   }
@@ -73,8 +84,9 @@ async function advance(platform: Platform, tx: Transaction, pipelineId: string):
     if (execution.stop) await stopExecution(round, execution);
     else if (execution.inside) await continueStage(round, execution);
   }
+  // After everybody has gone as far as they can: a stage that was left is free, and entering one frees none.
   await letIn(round);
-  return round.changed;
+  if (round.events.length > 0) await tx.emit(...round.events);
 }
 
 function stageOf(round: Round, execution: ExecutionRow): StageDeclaration {
@@ -87,7 +99,6 @@ async function update(
   changes: Partial<Pick<ExecutionRow, 'status' | 'stage' | 'inside' | 'status_summary'>>,
 ): Promise<void> {
   Object.assign(execution, changes);
-  round.changed = true;
   await round.tx.sql
     .updateTable('codepipeline.executions')
     .set({ ...changes, updated_at: round.now })
@@ -165,42 +176,42 @@ async function startAction(
     updated_at: now,
   };
   await tx.sql.insertInto('codepipeline.action_runs').values(run).execute();
-  await tx.emit(actionEvent(pipeline, execution, action, { ...run, input_artifacts: [], output_artifacts: [] }, 'STARTED', now));
+  round.events.push(actionEvent(pipeline, execution, action, { ...run, input_artifacts: [], output_artifacts: [] }, 'STARTED', now));
   await tx.reconcile(ACTION, run.id);
 }
 
 async function leaveStage(round: Round, execution: ExecutionRow, stage: StageDeclaration): Promise<void> {
-  const { tx, pipeline, now } = round;
+  const { pipeline, now } = round;
   await setStage(round, execution, 'Succeeded');
-  await tx.emit(stageEvent(pipeline, execution, stage.name, 'SUCCEEDED', now));
+  round.events.push(stageEvent(pipeline, execution, stage.name, 'SUCCEEDED', now));
   const last = execution.stage === round.declarations.get(execution.version)!.stages.length - 1;
   if (!last) return update(round, execution, { stage: execution.stage + 1, inside: false });
   await update(round, execution, { status: 'Succeeded', inside: false });
-  await tx.emit(pipelineEvent(pipeline, execution, 'SUCCEEDED', now));
+  round.events.push(pipelineEvent(pipeline, execution, 'SUCCEEDED', now));
 }
 
 async function failStage(round: Round, execution: ExecutionRow, stage: StageDeclaration): Promise<void> {
-  const { tx, pipeline, now } = round;
+  const { pipeline, now } = round;
   await setStage(round, execution, 'Failed');
-  await tx.emit(stageEvent(pipeline, execution, stage.name, 'FAILED', now));
+  round.events.push(stageEvent(pipeline, execution, stage.name, 'FAILED', now));
   // Stays the stage's latest execution, so that it can be retried, but holds it no longer.
   await update(round, execution, { status: 'Failed', inside: false });
-  await tx.emit(pipelineEvent(pipeline, execution, 'FAILED', now));
+  round.events.push(pipelineEvent(pipeline, execution, 'FAILED', now));
 }
 
 /** `wait` lets running actions end; `abandon` leaves them behind. Nothing new is started either way. */
 async function stopExecution(round: Round, execution: ExecutionRow): Promise<void> {
-  const { tx, pipeline, now } = round;
+  const { pipeline, now } = round;
   if (execution.inside) {
     const stage = stageOf(round, execution);
     const running = [...(await latestRuns(round, execution)).values()].filter((run) => run.status === 'InProgress');
     if (running.length > 0 && execution.stop === 'wait') return waitForActions(round, execution, stage);
     for (const run of running) await abandonRun(round, execution, stage, run);
     await setStage(round, execution, 'Stopped');
-    await tx.emit(stageEvent(pipeline, execution, stage.name, 'STOPPED', now));
+    round.events.push(stageEvent(pipeline, execution, stage.name, 'STOPPED', now));
   }
   await update(round, execution, { status: 'Stopped', inside: false });
-  await tx.emit(pipelineEvent(pipeline, execution, 'STOPPED', now));
+  round.events.push(pipelineEvent(pipeline, execution, 'STOPPED', now));
 }
 
 async function waitForActions(round: Round, execution: ExecutionRow, stage: StageDeclaration): Promise<void> {
@@ -209,7 +220,7 @@ async function waitForActions(round: Round, execution: ExecutionRow, stage: Stag
     .set({ status: 'Stopping', updated_at: round.now })
     .where((eb) => eb.and({ execution_id: execution.id, stage: stage.name, status: 'InProgress' }))
     .executeTakeFirst();
-  if (numUpdatedRows > 0n) await round.tx.emit(stageEvent(round.pipeline, execution, stage.name, 'STOPPING', round.now));
+  if (numUpdatedRows > 0n) round.events.push(stageEvent(round.pipeline, execution, stage.name, 'STOPPING', round.now));
 }
 
 async function abandonRun(round: Round, execution: ExecutionRow, stage: StageDeclaration, run: ActionRunRow): Promise<void> {
@@ -222,7 +233,7 @@ async function abandonRun(round: Round, execution: ExecutionRow, stage: StageDec
   // It ended by itself a moment ago: that stands.
   if (numUpdatedRows === 0n) return;
   const action = stage.actions.find(({ name }) => name === run.action)!;
-  await tx.emit(actionEvent(pipeline, execution, action, run, 'ABANDONED', now));
+  round.events.push(actionEvent(pipeline, execution, action, run, 'ABANDONED', now));
 }
 
 /** Lets waiting executions into free stages, by the rules of their execution mode. */
@@ -248,7 +259,7 @@ async function nextInLine(round: Round, waiting: ExecutionRow[]): Promise<Execut
   if (!newest || newest.mode === 'QUEUED') return waiting[0];
   for (const older of waiting.slice(0, -1)) {
     await update(round, older, { status: 'Superseded', status_summary: `Superseded by execution ${newest.id}` });
-    await round.tx.emit(pipelineEvent(round.pipeline, older, 'SUPERSEDED', round.now));
+    round.events.push(pipelineEvent(round.pipeline, older, 'SUPERSEDED', round.now));
   }
   return newest;
 }
@@ -269,7 +280,7 @@ async function enter(round: Round, execution: ExecutionRow): Promise<void> {
     .insertInto('codepipeline.stage_runs')
     .values({ execution_id: execution.id, stage: stage.name, status: 'InProgress', entered_at: now, updated_at: now })
     .execute();
-  await tx.emit(stageEvent(pipeline, execution, stage.name, 'STARTED', now));
+  round.events.push(stageEvent(pipeline, execution, stage.name, 'STARTED', now));
   await update(round, execution, { inside: true });
   await continueStage(round, execution);
 }

@@ -4,7 +4,8 @@ import { type OperationContext, operation, type RequestContext, type ShapeOf } f
 import { arnOf } from './arns.ts';
 import { pipelineEvent } from './events.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
-import { PIPELINE, startExecution, type Trigger } from './start.ts';
+import { PIPELINE } from './kinds.ts';
+import { startExecution, type Trigger } from './start.ts';
 import type { ActionRunRow, Declaration, ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';
 

@@ -2,7 +2,7 @@
 
 import type { Platform } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
-import { ACTION } from './start.ts';
+import { ACTION } from './kinds.ts';
 import './tables.ts';
 
 async function lookAgain(platform: Platform, externalId: string): Promise<void> {

@@ -1,9 +1,10 @@
 /** Transitions between stages, and trying a failed stage again. */
 import { type OperationContext, operation } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
+import { lockPipeline } from './engine.ts';
 import { pipelineEvent, stageEvent } from './events.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
-import { PIPELINE } from './start.ts';
+import { PIPELINE } from './kinds.ts';
 import type { ActionDeclaration, Declaration, ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';
 
@@ -60,7 +61,7 @@ export const retryStageExecution = operation('codepipeline', 'RetryStageExecutio
     const { pipeline } = await requireStage(ctx, pipelineName, stageName);
     await ctx.transaction(async (tx) => {
       // One writer at a time on a pipeline's executions: the engine takes the same lock.
-      await tx.sql.selectFrom('codepipeline.pipelines').select('id').where('id', '=', pipeline.id).forNoKeyUpdate().execute();
+      await lockPipeline(tx, pipeline.id);
       const execution = await tx.sql
         .selectFrom('codepipeline.executions')
         .selectAll()

@@ -1,12 +1,10 @@
-/** Makes an execution: rows, event and the reconciler's first call in the caller's transaction. */
+/** Makes an execution, and takes its first step, in the caller's transaction. */
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from '../../platform/platform.ts';
+import { advance } from './engine.ts';
 import { pipelineEvent } from './events.ts';
 import type { Declaration, ExecutionRow, PipelineRow } from './tables.ts';
 import './tables.ts';
-
-export const PIPELINE = 'codepipeline.pipeline';
-export const ACTION = 'codepipeline.action';
 
 export interface Trigger {
   type: ExecutionRow['trigger_type'];
@@ -62,6 +60,6 @@ export async function startExecution(
     return id;
   }
   await tx.emit(pipelineEvent(pipeline, made, 'STARTED', now));
-  await tx.reconcile(PIPELINE, pipeline.id);
+  await advance(tx, pipeline.id, now);
   return made.id;
 }

@@ -3,8 +3,8 @@ import { after, before, beforeEach, test } from 'node:test';
 import { openPlatform, type TestPlatform } from '../../../test/support/platform.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
+import { ACTION, PIPELINE } from './kinds.ts';
 import { codepipeline } from './service.ts';
-import { ACTION, PIPELINE } from './start.ts';
 import type { Declaration } from './tables.ts';
 import { lookAtBuckets, onObjectCreated } from './watches.ts';
 
