@@ -60,7 +60,7 @@ for (const [index, phase] of ['install', 'pre_build', 'build', 'post_build'].ent
     assert.equal(faulty?.phaseType, phase.toUpperCase());
     assert.match(
       faulty?.contexts?.[0]?.message ?? '',
-      /ended unexpectedly\. Its commands had begun to run, so the build was not started over/,
+      /ended before the build did\. Its commands had begun to run, so the build was not started over/,
     );
     assert.equal(over.phases!.at(-1)!.phaseType, 'COMPLETED');
     assert.deepEqual(ran(phase), [build!.id]);

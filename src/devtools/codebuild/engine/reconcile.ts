@@ -57,8 +57,8 @@ export async function takeOver(platform: Platform, dead: BuildRow): Promise<void
 }
 
 function explain(row: BuildRow): string {
-  if (row.first_command_at === null) return `The process that ran this build ended unexpectedly, ${row.attempts} times in a row.`;
-  return 'The process that ran this build ended unexpectedly. Its commands had begun to run, so the build was not started over.';
+  if (row.first_command_at === null) return `The process that ran this build ended before the build did, ${row.attempts} times in a row.`;
+  return 'The process that ran this build ended before the build did. Its commands had begun to run, so the build was not started over.';
 }
 
 async function requeue(tx: Transaction, platform: Platform, row: BuildRow): Promise<void> {

@@ -6,7 +6,7 @@ import { cacheKeys, cacheSelections } from './caching.ts';
 import { afterFailure, commandFiles, PHASE_TYPE, runCommandPhase } from './commands.ts';
 import { loadBuildspec } from './load-buildspec.ts';
 import type { BuildLog } from './log.ts';
-import { type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
+import { BuildInterrupt, type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
 import { selectRuntimes } from './runtimes.ts';
 import { refuseSecrets } from './secrets.ts';
 import { BuildShell } from './shell.ts';
@@ -17,7 +17,7 @@ export interface RunOptions {
   request: BuildRequest;
   world: World;
   log: BuildLog;
-  /** Aborted with a BuildInterrupt. */
+  /** Aborted with a BuildInterrupt, or with another error when the build is lost to this process; `runBuild` then throws that error. */
   signal: AbortSignal;
   /** Between TERM and KILL of commands when interrupted. */
   graceMs: number;
@@ -51,7 +51,6 @@ class BuildRun {
   }
 
   async run(): Promise<BuildResult> {
-    const { log } = this.#options;
     let prepared: Prepared | undefined;
     const download = await this.#attempt(async () => {
       prepared = await this.#prepare();
@@ -68,7 +67,6 @@ class BuildRun {
       return { status: this.#status, exportedVariables, retry: this.#retry };
     } finally {
       await prepared.shell.close();
-      await log.flush();
     }
   }
 
@@ -152,6 +150,7 @@ class BuildRun {
       }
       this.#options.log.agent(`Entering phase ${PHASE_TYPE[name]}`);
       previous = await runCommandPhase({ ...this.#options, spec: prepared.spec, shell: prepared.shell, phase: name });
+      this.#throwIfLost();
       this.#logEnd(PHASE_TYPE[name], previous);
       if (previous.status === 'SUCCEEDED') continue;
       if (previous.status !== 'FAILED') return this.#end(previous);
@@ -221,9 +220,16 @@ class BuildRun {
       await work();
       return SUCCEEDED;
     } catch (error) {
+      this.#throwIfLost();
       // Whatever an interruption made fail, the interruption is the reason.
       return outcomeOf(signal.aborted ? signal.reason : error);
     }
+  }
+
+  /** Anything but a stop or a time-out means that the build is not this process's to go on with: nothing more is recorded. */
+  #throwIfLost(): void {
+    const { signal } = this.#options;
+    if (signal.aborted && !(signal.reason instanceof BuildInterrupt)) throw signal.reason;
   }
 
   #logEnd(phase: PhaseType, outcome: PhaseOutcome): void {
