@@ -23,13 +23,13 @@ import { createPaging } from './platform/paging.ts';
 import type { Platform, Tables } from './platform/platform.ts';
 import { ProcessRegistry } from './platform/processes.ts';
 import { loadMasterKey, sharedSecret } from './platform/secrets.ts';
+import { serverCertificate } from './platform/server-certificate.ts';
 import { SignalHub } from './platform/signals.ts';
 import { openDiskBlobs } from './ports/blobs/disk.ts';
 import { createMachines } from './ports/machines/index.ts';
 import { services } from './services.ts';
 
 const POOL_SIZE = 40;
-const CERTIFICATE_DAYS = 825;
 
 type Credentials = { accessKeyId: string; secretAccessKey: string };
 
@@ -164,7 +164,7 @@ function addAccount(platform: Platform, id: string): Promise<Credentials> {
 }
 
 async function openDoors(gateway: Gateway, ports: Ports, undo: (() => Promise<void>)[]): Promise<void> {
-  const { config, authority } = gateway.platform;
+  const { config, authority, keyring } = gateway.platform;
   const host = config.listen;
   const told = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
   const name = told.includes(':') ? `[${told}]` : told;
@@ -180,7 +180,7 @@ async function openDoors(gateway: Gateway, ports: Ports, undo: (() => Promise<vo
     `*.${config.region}.amazonaws.com`,
     `*.s3.amazonaws.com`,
   ];
-  const { certificate, privateKey } = await authority.issueServer([...new Set([...names, told])], CERTIFICATE_DAYS);
+  const { certificate, privateKey } = await serverCertificate(config.dataDir, keyring, authority, [...new Set([...names, told])]);
   const https = await listen(gateway, { host, port: ports.https, tls: { cert: certificate, key: privateKey } }).catch(
     explainPort(host, ports.https, '--tls-port'),
   );

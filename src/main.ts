@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import path from 'node:path';
 /** The command line: one file per subcommand in `commands/`. */
 import { Command } from 'commander';
 import { accountCommand } from './commands/account.ts';
@@ -8,6 +10,9 @@ import { caCommand } from './commands/ca.ts';
 import { demoCommand } from './commands/demo.ts';
 import { envCommand } from './commands/env.ts';
 import { upCommand, workerCommand } from './commands/up.ts';
+
+// What is loaded from here on is kept without its types and compiled: half of a start's time. Where the folder cannot be written, it is not kept.
+enableCompileCache(path.join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'));
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 

@@ -1,6 +1,5 @@
 /** `penstock account add`: another AWS account in the same installation. */
 import { Command } from 'commander';
-import { startPenstock } from '../compose.ts';
 import { ConfigError, readConfig } from '../platform/config.ts';
 
 const UNIQUE_VIOLATION = '23505';
@@ -19,6 +18,7 @@ async function addAccount(id: string, data: string | undefined): Promise<void> {
   if (!/^\d{12}$/.test(id)) throw new ConfigError(`An account has 12 digits, "${id}" has not.`);
   // A process of its own beside the server, if one runs: they share the database, and neither disturbs the other.
   const { config, ports } = readConfig({ data, port: '0', tlsPort: '0', role: 'api' }, process.env);
+  const { startPenstock } = await import('../compose.ts');
   const penstock = await startPenstock(config, ports, process.env);
   try {
     const { accessKeyId, secretAccessKey } = await penstock.addAccount(id);

@@ -6,7 +6,7 @@ import type { Deployment } from './deployment-rows.ts';
 import { endEvent, type LifecycleEvent, type Target } from './engine/target-progress.ts';
 import { callingHost, nextCommand, requireRegistered, sawAgent } from './hosts.ts';
 import { isNoop, readDiagnostics } from './lifecycle.ts';
-import { createSigner, type Signer } from './signer.ts';
+import type { Signer } from './signer.ts';
 import { specificationText } from './specification.ts';
 import type { EventStatus } from './tables.ts';
 
@@ -162,7 +162,7 @@ async function lockCommand(
   return { event, target, deployment };
 }
 
-let signer: Signer | undefined;
+let signer: Promise<Signer> | undefined;
 /** All hosts of a deployment get the same text: it is signed once. */
 const signed = new Map<string, Promise<string>>();
 const MAX_SIGNED = 200;
@@ -180,8 +180,9 @@ async function signedSpecification(ctx: RequestContext, host: string, execution:
   if (!deployment) throw new AwsError('ClientException', `There is no deployment ${execution} for this host.`);
   let payload = signed.get(deploymentId);
   if (!payload) {
-    signer ??= createSigner(ctx.authority, ctx.now);
-    payload = signer.sign(specificationText(deployment));
+    // Loaded only here: a server without deployments needs no PKCS7.
+    signer ??= import('./signer.ts').then(({ createSigner }) => createSigner(ctx.authority, ctx.now));
+    payload = signer.then((ready) => ready.sign(specificationText(deployment)));
     if (signed.size >= MAX_SIGNED) signed.delete(signed.keys().next().value!);
     signed.set(deploymentId, payload);
     payload.catch(() => signed.delete(deploymentId));
