@@ -138,6 +138,9 @@ describe('deployment groups', () => {
     const applicationName = await application();
     await group(applicationName);
     await refused(group(applicationName), 'DeploymentGroupAlreadyExistsException');
+    await group(applicationName, { deploymentGroupName: 'Other' });
+    const rename = { applicationName, currentDeploymentGroupName: 'Other', newDeploymentGroupName: 'Group' };
+    await refused(api.updateDeploymentGroup(rename), 'DeploymentGroupAlreadyExistsException');
     await refused(group('nowhere'), 'ApplicationDoesNotExistException');
   });
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Selectable } from 'kysely';
 import type { Platform } from '../../platform/platform.ts';
 import { type Check, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
-import { applicationArn, applicationMissing } from './names.ts';
+import { applicationArn, applicationMissing, whenTaken } from './names.ts';
 import { limitBatch, onePage } from './pages.ts';
 import type { ApplicationsTable } from './tables.ts';
 import { resourceTags } from './tag-lists.ts';
@@ -129,15 +129,12 @@ export const updateApplication = operation('codedeploy', 'UpdateApplication', {
     const application = await findApplication(ctx, applicationName);
     if (newApplicationName === undefined || newApplicationName === applicationName) return {};
     await ctx.transaction(async (tx) => {
-      const taken = await tx.sql
-        .selectFrom('codedeploy.applications')
-        .select('id')
-        .where('account', '=', ctx.account)
-        .where('region', '=', ctx.region)
-        .where('name', '=', newApplicationName)
-        .executeTakeFirst();
-      if (taken) throw ctx.error('ApplicationAlreadyExistsException', `Application already exists: ${newApplicationName}`);
-      await tx.sql.updateTable('codedeploy.applications').set({ name: newApplicationName }).where('id', '=', application.id).execute();
+      await tx.sql
+        .updateTable('codedeploy.applications')
+        .set({ name: newApplicationName })
+        .where('id', '=', application.id)
+        .execute()
+        .catch(whenTaken(() => ctx.error('ApplicationAlreadyExistsException', `Application already exists: ${newApplicationName}`)));
       const renamed = { application_name: newApplicationName };
       await tx.sql.updateTable('codedeploy.deployments').set(renamed).where('application_id', '=', application.id).execute();
     });

@@ -4,7 +4,7 @@ import type { Selectable } from 'kysely';
 import { type Check, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { type Application, findApplication, lookUpApplication, onApplication } from './applications.ts';
 import { checkRole, checkSettings, mergeSettings, serverConfig } from './group-settings.ts';
-import { groupArn, groupMissing } from './names.ts';
+import { groupArn, groupMissing, whenTaken } from './names.ts';
 import { limitBatch, onePage } from './pages.ts';
 import { DEFAULT_CONFIG } from './predefined-configs.ts';
 import type { GroupsTable } from './tables.ts';
@@ -200,13 +200,6 @@ export const updateDeploymentGroup = operation('codedeploy', 'UpdateDeploymentGr
       const current = await tx.sql.selectFrom('codedeploy.groups').selectAll().where('id', '=', group.id).forUpdate().executeTakeFirst();
       if (!current) throw groupMissing(currentDeploymentGroupName);
       if (newName !== undefined && newName !== current.name) {
-        const taken = await tx.sql
-          .selectFrom('codedeploy.groups')
-          .select('id')
-          .where('application_id', '=', application.id)
-          .where('name', '=', newName)
-          .executeTakeFirst();
-        if (taken) throw ctx.error('DeploymentGroupAlreadyExistsException', `Deployment group already exists: ${newName}`);
         await tx.sql.updateTable('codedeploy.deployments').set({ group_name: newName }).where('group_id', '=', group.id).execute();
       }
       await tx.sql
@@ -218,7 +211,8 @@ export const updateDeploymentGroup = operation('codedeploy', 'UpdateDeploymentGr
           settings: JSON.stringify(mergeSettings(current.settings, input)),
         })
         .where('id', '=', group.id)
-        .execute();
+        .execute()
+        .catch(whenTaken(() => ctx.error('DeploymentGroupAlreadyExistsException', `Deployment group already exists: ${newName}`)));
     });
     // Only Auto Scaling groups have hooks.
     return { hooksNotCleanedUp: [] };

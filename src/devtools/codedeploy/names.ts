@@ -52,3 +52,12 @@ export function deploymentMissing(id: string): AwsError {
   }
   return new AwsError('DeploymentDoesNotExistException', `The deployment ${id} could not be found`);
 }
+
+const UNIQUE_VIOLATION = '23505';
+
+/** For `.catch`: what to say when somebody else was faster with a name. */
+export function whenTaken(taken: () => AwsError): (error: { code?: string }) => never {
+  return (error) => {
+    throw error.code === UNIQUE_VIOLATION ? taken() : error;
+  };
+}

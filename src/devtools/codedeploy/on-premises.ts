@@ -2,8 +2,8 @@
 import type { Selectable } from 'kysely';
 import { AwsError } from '../../platform/errors.ts';
 import type { Transaction } from '../../platform/platform.ts';
-import { type Check, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
-import { hostKey, instanceArn, instancePolicyArn, randomText } from './names.ts';
+import { type Check, type OperationContext, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
+import { hostKey, instanceArn, instancePolicyArn, randomText, whenTaken } from './names.ts';
 import { limitBatch, onePage } from './pages.ts';
 import { ACTIVE_STATUSES, type InstancesTable, type TagMap } from './tables.ts';
 import { filtersProblem, matchesAny } from './tag-filters.ts';
@@ -86,24 +86,27 @@ export const registerOnPremisesInstance = operation('codedeploy', 'RegisterOnPre
         .values({ account: ctx.account, region: ctx.region, name, ...row })
         .onConflict((conflict) => conflict.columns(['account', 'region', 'name']).doUpdateSet(row))
         .execute()
-        .catch((error) => {
-          if (error.code !== UNIQUE_VIOLATION) throw error;
-          throw iamUserArn !== undefined
-            ? ctx.error(
-                'IamUserArnAlreadyRegisteredException',
-                `The specified IAM user ARN is already registered with an on-premises instance: ${iamUserArn}`,
-              )
-            : ctx.error(
-                'IamSessionArnAlreadyRegisteredException',
-                `The request included an IAM session ARN that has already been used to register a different instance: ${iamSessionArn}`,
-              );
-        });
+        .catch(whenTaken(() => identityTaken(ctx, iamUserArn, iamSessionArn)));
     });
     return {};
   },
 });
 
-const UNIQUE_VIOLATION = '23505';
+function identityTaken(
+  ctx: OperationContext<'IamUserArnAlreadyRegisteredException' | 'IamSessionArnAlreadyRegisteredException'>,
+  user: string | undefined,
+  session: string | undefined,
+): AwsError {
+  return user !== undefined
+    ? ctx.error(
+        'IamUserArnAlreadyRegisteredException',
+        `The specified IAM user ARN is already registered with an on-premises instance: ${user}`,
+      )
+    : ctx.error(
+        'IamSessionArnAlreadyRegisteredException',
+        `The request included an IAM session ARN that has already been used to register a different instance: ${session}`,
+      );
+}
 
 function isIdentity(account: string, arn: string, service: 'iam' | 'sts', resource: string): boolean {
   return new RegExp(`^arn:aws[\\w-]*:${service}::${account}:${resource}$`).test(arn);
