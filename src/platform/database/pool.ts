@@ -31,7 +31,7 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
   const options: pg.ClientConfig = 'url' in target ? { connectionString: target.url } : { ...target.embedded.connection };
   const embedded = 'embedded' in target ? target.embedded : undefined;
   if ('url' in target) requireUrl(target.url);
-  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000 }, embedded, log);
+  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000, Client: PreparingClient }, embedded, log);
   const open = new Set<pg.PoolClient>();
   // An idle connection that breaks says so here; the next use makes a new one.
   pool.on('error', (error) => log.debug({ error: error.message }, 'lost a connection to the database'));
@@ -125,6 +125,33 @@ class ReconnectingPool extends pg.Pool {
     this.#toldAt = Date.now();
     this.#log.warn({ error: explain(error) }, 'the database does not answer; waiting for it');
   }
+}
+
+/** Statements beyond these are planned anew each time: lists of many lengths must not fill the database's memory. */
+const MAX_PREPARED = 500;
+const CHANGED_RESULT = '0A000';
+const prepared = new Map<string, string>();
+let preparedSoFar = 0;
+
+/** Names every statement that has parameters, so that PostgreSQL parses and plans it once per connection instead of at each call. */
+class PreparingClient extends pg.Client {
+  override query(config: any, values?: any, callback?: any): any {
+    const name = typeof config === 'string' && Array.isArray(values) && values.length > 0 ? preparedName(config) : undefined;
+    if (name === undefined) return super.query(config, values, callback);
+    const answer = super.query({ text: config, name, values }, callback) as unknown as Promise<unknown> | undefined;
+    // A newer Penstock may have changed a table under us: the next call plans it anew, under another name.
+    answer?.catch((error) => error.code === CHANGED_RESULT && prepared.delete(config));
+    return answer;
+  }
+}
+
+function preparedName(text: string): string | undefined {
+  let name = prepared.get(text);
+  if (name === undefined && prepared.size < MAX_PREPARED) {
+    name = `penstock-${++preparedSoFar}`;
+    prepared.set(text, name);
+  }
+  return name;
 }
 
 const AWAY = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', '57P01', '57P02', '57P03']);
