@@ -100,7 +100,7 @@ export function readBody(exchange: Exchange): Promise<Buffer> {
       stream.off('close', brokenOff);
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
     });
-    stream.once('error', fail);
+    stream.once('error', brokenOff);
     stream.once('close', brokenOff);
     if (stream.destroyed) brokenOff();
     function brokenOff(): void {
