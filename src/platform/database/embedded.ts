@@ -32,6 +32,8 @@ const run = promisify(execFile);
 /** sun_path holds 107 bytes; the socket's own name needs about 20 of them. */
 const MAX_SOCKET_DIR = 85;
 const START_TIMEOUT_MS = 30_000;
+/** A process that is no longer to be seen may still be attached to the shared memory for a moment. */
+const LEAVING_MS = 5_000;
 
 const SETTINGS = {
   listen_addresses: '',
@@ -68,6 +70,8 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
   let child: ChildProcess | undefined;
   let stopping = false;
   let starting: Promise<void> | undefined;
+  /** When another postmaster of these files, or what was left of one, was seen last. */
+  let seenAt = 0;
 
   /** Resolves when it is ready; false when it ended without having been started here, so that it is worth another look. */
   const start = async (): Promise<boolean> => {
@@ -91,7 +95,8 @@ export async function startEmbedded(dataDir: string, log: Logger): Promise<Embed
     }
     const gone = (): boolean => child === undefined || child.exitCode !== null || child.signalCode !== null;
     if (await ready(cluster, gone)) return true;
-    if (!mine || leaveOfDead(cluster)) return false;
+    if (!mine || leaveOfDead(cluster)) seenAt = Date.now();
+    if (Date.now() - seenAt < LEAVING_MS) return false;
     throw new DatabaseUnavailableError(`PostgreSQL did not become ready; its own words are in ${path.join(dataDir, 'postgres.log')}.`);
   };
   const startPatiently = async (): Promise<void> => {
