@@ -90,7 +90,7 @@ test('killed while a build runs: the action fails with what became of the build,
   const { output } = await pipelines.runOf(name, id, 'Build');
   const [first] = await ran(name);
   assert.equal(output!.executionResult!.externalExecutionId, first);
-  assert.match(output!.executionResult!.errorDetails!.message!, /state: FAULT\. Phase: BUILD.*ended unexpectedly/);
+  assert.match(output!.executionResult!.errorDetails!.message!, /state: FAULT\. Phase: BUILD.*so the build was not started over/);
   assert.equal((await ran(name)).length, 1);
   await writeFile(path.join(marks, 'open'), '');
   await pipelines.codepipeline.retryStageExecution({

@@ -16,6 +16,7 @@ import type {
   ExecutionStatus,
   PipelineRow,
   StageDeclaration,
+  StageRunRow,
   StageStatus,
 } from './tables.ts';
 import './tables.ts';
@@ -57,6 +58,10 @@ interface Round {
   pipeline: PipelineRow;
   executions: ExecutionRow[];
   declarations: Map<number, Declaration>;
+  /** Of the executions that are inside of a stage. */
+  stageRuns: StageRunRow[];
+  /** Of the same, the oldest first. */
+  actionRuns: ActionRunRow[];
   /** Told together at the end: one round trip. */
   events: AwsEvent[];
 }
@@ -66,8 +71,20 @@ interface Round {
  * others who do the same.
  */
 export async function advance(tx: Transaction, pipelineId: string, now: Date): Promise<void> {
+  const round = await openRound(tx, pipelineId, now);
+  if (!round) return;
+  for (const execution of round.executions) {
+    if (execution.stop) await stopExecution(round, execution);
+    else if (execution.inside) await continueStage(round, execution);
+  }
+  // After everybody has gone as far as they can: a stage that was left is free, and entering one frees none.
+  await letIn(round);
+  if (round.events.length > 0) await tx.emit(...round.events);
+}
+
+async function openRound(tx: Transaction, pipelineId: string, now: Date): Promise<Round | undefined> {
   const pipeline = await lockPipeline(tx, pipelineId);
-  if (!pipeline) return;
+  if (!pipeline) return undefined;
   const executions = await tx.sql
     .selectFrom('codepipeline.executions')
     .selectAll()
@@ -76,17 +93,17 @@ export async function advance(tx: Transaction, pipelineId: string, now: Date): P
     .orderBy('sequence')
     .forNoKeyUpdate()
     .execute();
-  const round: Round = { tx, now, pipeline, executions, declarations: new Map(), events: [] };
+  const declarations = new Map<number, Declaration>();
   for (const version of new Set(executions.map((execution) => execution.version))) {
-    round.declarations.set(version, (await declarationOf(tx.sql, pipelineId, version))!);
+    declarations.set(version, (await declarationOf(tx.sql, pipelineId, version))!);
   }
-  for (const execution of executions) {
-    if (execution.stop) await stopExecution(round, execution);
-    else if (execution.inside) await continueStage(round, execution);
-  }
-  // After everybody has gone as far as they can: a stage that was left is free, and entering one frees none.
-  await letIn(round);
-  if (round.events.length > 0) await tx.emit(...round.events);
+  const inside = executions.filter((execution) => execution.inside).map(({ id }) => id);
+  const round: Round = { tx, now, pipeline, executions, declarations, stageRuns: [], actionRuns: [], events: [] };
+  if (inside.length === 0) return round;
+  round.stageRuns = await tx.sql.selectFrom('codepipeline.stage_runs').selectAll().where('execution_id', 'in', inside).execute();
+  const runs = tx.sql.selectFrom('codepipeline.action_runs').selectAll().where('execution_id', 'in', inside);
+  round.actionRuns = await runs.orderBy('sequence').execute();
+  return round;
 }
 
 function stageOf(round: Round, execution: ExecutionRow): StageDeclaration {
@@ -107,14 +124,10 @@ async function update(
 }
 
 /** The newest run of each action of the execution's stage. Attempt 0 marks runs that are to be done again whatever they were. */
-async function latestRuns(round: Round, execution: ExecutionRow): Promise<Map<string, ActionRunRow>> {
-  const rows = await round.tx.sql
-    .selectFrom('codepipeline.action_runs')
-    .selectAll()
-    .where((eb) => eb.and({ execution_id: execution.id, stage: stageOf(round, execution).name }))
-    .orderBy('sequence')
-    .execute();
-  return new Map(rows.map((row) => [row.action, row]));
+function latestRuns(round: Round, execution: ExecutionRow): Map<string, ActionRunRow> {
+  const { name } = stageOf(round, execution);
+  const mine = round.actionRuns.filter((run) => run.execution_id === execution.id && run.stage === name);
+  return new Map(mine.map((run) => [run.action, run]));
 }
 
 async function setStage(round: Round, execution: ExecutionRow, status: StageStatus): Promise<void> {
@@ -128,12 +141,8 @@ async function setStage(round: Round, execution: ExecutionRow, status: StageStat
 /** Starts what is due in the stage, or leaves it. */
 async function continueStage(round: Round, execution: ExecutionRow): Promise<void> {
   const stage = stageOf(round, execution);
-  const { attempt } = await round.tx.sql
-    .selectFrom('codepipeline.stage_runs')
-    .select('attempt')
-    .where((eb) => eb.and({ execution_id: execution.id, stage: stage.name }))
-    .executeTakeFirstOrThrow();
-  const runs = await latestRuns(round, execution);
+  const { attempt } = round.stageRuns.find((run) => run.execution_id === execution.id && run.stage === stage.name)!;
+  const runs = latestRuns(round, execution);
   const current = (action: ActionDeclaration): ActionRunRow | undefined => {
     const run = runs.get(action.name);
     return run && (run.attempt === attempt || (run.status === 'Succeeded' && run.attempt > 0)) ? run : undefined;
@@ -204,7 +213,7 @@ async function stopExecution(round: Round, execution: ExecutionRow): Promise<voi
   const { pipeline, now } = round;
   if (execution.inside) {
     const stage = stageOf(round, execution);
-    const running = [...(await latestRuns(round, execution)).values()].filter((run) => run.status === 'InProgress');
+    const running = [...latestRuns(round, execution).values()].filter((run) => run.status === 'InProgress');
     if (running.length > 0 && execution.stop === 'wait') return waitForActions(round, execution, stage);
     for (const run of running) await abandonRun(round, execution, stage, run);
     await setStage(round, execution, 'Stopped');
@@ -276,10 +285,12 @@ async function disabledStages(round: Round): Promise<Set<string>> {
 async function enter(round: Round, execution: ExecutionRow): Promise<void> {
   const { tx, now, pipeline } = round;
   const stage = stageOf(round, execution);
-  await tx.sql
+  const run = await tx.sql
     .insertInto('codepipeline.stage_runs')
     .values({ execution_id: execution.id, stage: stage.name, status: 'InProgress', entered_at: now, updated_at: now })
-    .execute();
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  round.stageRuns.push(run);
   round.events.push(stageEvent(pipeline, execution, stage.name, 'STARTED', now));
   await update(round, execution, { inside: true });
   await continueStage(round, execution);

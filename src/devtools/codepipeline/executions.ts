@@ -2,8 +2,9 @@
 import type { Reader, Transaction } from '../../platform/platform.ts';
 import { type OperationContext, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
+import { lockPipeline } from './engine.ts';
 import { pipelineEvent } from './events.ts';
-import { declarationOf, findPipeline } from './find-pipeline.ts';
+import { declarationOf, findPipeline, pipelineNotFound } from './find-pipeline.ts';
 import { PIPELINE } from './kinds.ts';
 import { startExecution, type Trigger } from './start.ts';
 import type { ActionRunRow, Declaration, ExecutionRow, PipelineRow } from './tables.ts';
@@ -30,6 +31,7 @@ export const startPipelineExecution = operation('codepipeline', 'StartPipelineEx
     checkVariables(ctx, declaration, variables);
     checkRevisions(ctx, declaration, sourceRevisions);
     const pipelineExecutionId = await ctx.transaction(async (tx) => {
+      if (!(await lockPipeline(tx, pipeline.id))) throw pipelineNotFound(ctx, name);
       await requireRoom(ctx, tx, pipeline, clientRequestToken);
       return startExecution(tx, pipeline, declaration, triggerOf(ctx), ctx.now(), {
         clientToken: clientRequestToken,

@@ -4,10 +4,14 @@ import type { OperationContext, RequestContext } from '../../platform/service.ts
 import type { Declaration, PipelineRow } from './tables.ts';
 import './tables.ts';
 
+export function pipelineNotFound(ctx: OperationContext<'PipelineNotFoundException'>, name: string): Error {
+  return ctx.error('PipelineNotFoundException', `Account '${ctx.account}' does not have a pipeline with name '${name}'`);
+}
+
 export async function findPipeline(ctx: OperationContext<'PipelineNotFoundException'>, name: string): Promise<PipelineRow> {
   const row = await pipelineNamed(ctx, name);
   if (row) return row;
-  throw ctx.error('PipelineNotFoundException', `Account '${ctx.account}' does not have a pipeline with name '${name}'`);
+  throw pipelineNotFound(ctx, name);
 }
 
 export function pipelineNamed(ctx: RequestContext, name: string): Promise<PipelineRow | undefined> {

@@ -17,7 +17,7 @@ interface Options {
   sourceRevisions?: ExecutionRow['source_revisions'];
 }
 
-/** The id of the execution; that of an earlier one when the token was used before. */
+/** The id of the execution; that of an earlier one when the token was used before. The caller has locked the pipeline. */
 export async function startExecution(
   tx: Transaction,
   pipeline: PipelineRow,

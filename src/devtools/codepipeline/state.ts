@@ -1,8 +1,9 @@
 /** GetPipelineState: every stage and action as it stands now. */
+import type { Reader } from '../../platform/platform.ts';
 import { operation, type ShapeOf } from '../../platform/service.ts';
 import { arnOf } from './arns.ts';
 import { declarationOf, findPipeline } from './find-pipeline.ts';
-import type { ActionDeclaration, ActionRunRow, StageDeclaration, StageRunRow } from './tables.ts';
+import type { ActionDeclaration, ActionRunRow, StageRunRow } from './tables.ts';
 import './tables.ts';
 
 type StageState = ShapeOf<'codepipeline', 'StageState'>;
@@ -20,14 +21,15 @@ export const getPipelineState = operation('codepipeline', 'GetPipelineState', {
       .where('status', 'in', ['InProgress', 'Stopping'])
       .orderBy('sequence', 'desc')
       .execute();
-    const stageStates: StageState[] = [];
-    for (const [index, stage] of declaration.stages.entries()) {
-      const latest = await latestIn(ctx, pipeline.id, stage.name);
+    const latest = await latestInStages(ctx.read, pipeline.id);
+    const runs = await runsOf(ctx.read, [...latest.values()]);
+    const stageStates = declaration.stages.map((stage, index): StageState => {
+      const execution = latest.get(stage.name);
       const inbound = waiting
-        .filter((execution) => execution.stage === index)
-        .map((execution) => ({ pipelineExecutionId: execution.id, status: 'InProgress' as const }));
+        .filter((one) => one.stage === index)
+        .map(({ id }) => ({ pipelineExecutionId: id, status: 'InProgress' as const }));
       const transition = transitions.find((row) => row.stage === stage.name);
-      stageStates.push({
+      return {
         stageName: stage.name,
         inboundExecution: inbound[0],
         inboundExecutions: inbound,
@@ -37,10 +39,15 @@ export const getPipelineState = operation('codepipeline', 'GetPipelineState', {
           lastChangedAt: transition?.changed_at,
           disabledReason: transition?.reason ?? undefined,
         },
-        actionStates: await actionStates(ctx, latest?.execution_id, stage),
-        latestExecution: latest && { pipelineExecutionId: latest.execution_id, status: latest.status, type: 'STANDARD' },
-      });
-    }
+        actionStates: stage.actions.map((action) =>
+          actionState(
+            action,
+            runs.findLast((run) => run.stage === stage.name && run.action === action.name && run.execution_id === execution?.execution_id),
+          ),
+        ),
+        latestExecution: execution && { pipelineExecutionId: execution.execution_id, status: execution.status, type: 'STANDARD' },
+      };
+    });
     return {
       pipelineName: name,
       pipelineVersion: pipeline.version,
@@ -51,36 +58,25 @@ export const getPipelineState = operation('codepipeline', 'GetPipelineState', {
   },
 });
 
-type Reading = Parameters<Parameters<typeof operation>[2]['handle']>[0];
-
-/** The execution that was in the stage last. */
-function latestIn(ctx: Pick<Reading, 'read'>, pipelineId: string, stage: string): Promise<StageRunRow | undefined> {
-  return ctx.read
+/** By stage, the execution that was in it last. */
+async function latestInStages(read: Reader, pipelineId: string): Promise<Map<string, StageRunRow>> {
+  const rows = await read
     .selectFrom('codepipeline.stage_runs')
     .innerJoin('codepipeline.executions', 'codepipeline.executions.id', 'codepipeline.stage_runs.execution_id')
     .selectAll('codepipeline.stage_runs')
+    .distinctOn('codepipeline.stage_runs.stage')
     .where('codepipeline.executions.pipeline_id', '=', pipelineId)
-    .where('codepipeline.stage_runs.stage', '=', stage)
+    .orderBy('codepipeline.stage_runs.stage')
     .orderBy('codepipeline.executions.sequence', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+    .execute();
+  return new Map(rows.map((row) => [row.stage, row]));
 }
 
-async function actionStates(
-  ctx: Pick<Reading, 'read'>,
-  executionId: string | undefined,
-  stage: StageDeclaration,
-): Promise<ShapeOf<'codepipeline', 'ActionState'>[]> {
-  const rows = executionId
-    ? await ctx.read
-        .selectFrom('codepipeline.action_runs')
-        .selectAll()
-        .where((eb) => eb.and({ execution_id: executionId, stage: stage.name }))
-        .orderBy('sequence')
-        .execute()
-    : [];
-  const latest = new Map(rows.map((row) => [row.action, row]));
-  return stage.actions.map((action) => actionState(action, latest.get(action.name)));
+/** Every action run of these executions, the oldest first. */
+async function runsOf(read: Reader, stageRuns: StageRunRow[]): Promise<ActionRunRow[]> {
+  if (stageRuns.length === 0) return [];
+  const ids = [...new Set(stageRuns.map((run) => run.execution_id))];
+  return read.selectFrom('codepipeline.action_runs').selectAll().where('execution_id', 'in', ids).orderBy('sequence').execute();
 }
 
 function actionState(action: ActionDeclaration, run: ActionRunRow | undefined): ShapeOf<'codepipeline', 'ActionState'> {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
+import { lockPipeline } from './engine.ts';
 import { declarationOf } from './find-pipeline.ts';
 import { startExecution } from './start.ts';
 import type { Declaration, PipelineRow } from './tables.ts';
@@ -76,7 +77,10 @@ async function startFrom(platform: Platform, pipeline: PipelineRow, source: stri
   const declaration = await declarationOf(platform.read, pipeline.id, pipeline.version);
   if (!declaration) return;
   const trigger = { type: 'PollForSourceChanges' as const, detail: source.slice(source.indexOf(':') + 1) };
-  await platform.transaction((tx) => startExecution(tx, pipeline, declaration, trigger, platform.now(), { clientToken: token }));
+  await platform.transaction(async (tx) => {
+    const options = { clientToken: token };
+    if (await lockPipeline(tx, pipeline.id)) await startExecution(tx, pipeline, declaration, trigger, platform.now(), options);
+  });
 }
 
 const POLL_MS = 60_000;
