@@ -15,7 +15,6 @@ await pool.query('create schema if not exists bench');
 await pool.query('create table if not exists bench.things (name text primary key, description text, created_at timestamptz not null)');
 const database = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 const app = fastify();
-app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, JSON.parse(body as string)));
 
 app.post('/', async (request) => {
   const { name, write } = request.body as { name: string; write?: boolean };
