@@ -277,7 +277,10 @@ test('start: from an older commit', async () => {
   await pipelines.repository('older', { 'a.txt': 'old' });
   const old = (await pipelines.codecommit.getBranch({ repositoryName: 'older', branchName: 'main' })).branch!.commitId!;
   const newer = await pipelines.commit('older', { 'a.txt': 'new' });
-  const first = await pipelines.create('older', [stage('Source', pipelines.source('older')), stage('Next', approval('A'))]);
+  const first = await pipelines.create('older', [
+    stage('Source', pipelines.source('older', { PollForSourceChanges: 'false' })),
+    stage('Next', approval('A')),
+  ]);
   await pipelines.waiting('older', 'Next', first);
   assert.equal((await pipelines.execution('older', first)).artifactRevisions?.[0]?.revisionId, newer);
   const id = await pipelines.start('older', {

@@ -19,7 +19,10 @@ before(async () => {
 });
 after(() => server.stop());
 
-const stages = (last = 'Approval') => [stage('Source', pipelines.source('web')), stage(last, approval('Release'))];
+const stages = (last = 'Approval') => [
+  stage('Source', pipelines.source('web', { PollForSourceChanges: 'false' })),
+  stage(last, approval('Release')),
+];
 const arnOf = (name: string): string => `arn:aws:codepipeline:${server.region}:${server.account}:${name}`;
 const MISSING = '00000000-0000-4000-8000-000000000000';
 
