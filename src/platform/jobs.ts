@@ -49,9 +49,14 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
   await reclaim(processes);
   const runner = await keepJobsRunning({ pool, tasks: taskList as never, processes, log });
 
-  const sweep = guard(log, 'sweep', () => sweepReconcilers(platform, reconcilers));
+  const sweep = guard(log, 'sweep', async () => {
+    await dropReplaced(pool);
+    await sweepReconcilers(platform, reconcilers);
+  });
   const look = guard(log, 'look for dead processes', async () => {
-    if ((await reclaim(processes)) > 0) await sweepReconcilers(platform, reconcilers);
+    if ((await reclaim(processes)) === 0) return;
+    await dropReplaced(pool);
+    await sweepReconcilers(platform, reconcilers);
   });
   await sweep();
   const timers = [setInterval(sweep, SWEEP_MS), setInterval(look, LOOK_FOR_DEAD_MS)];
@@ -74,6 +79,19 @@ async function reclaim(processes: ProcessRegistry): Promise<number> {
   const dead = await processes.dead();
   await processes.forget(dead);
   return dead.length;
+}
+
+/**
+ * A call of a reconciler that was made while an earlier one ran takes that one's key and last attempts. If its process dies then, the row of
+ * the earlier one stays and nobody ever looks at it again.
+ */
+async function dropReplaced(pool: pg.Pool): Promise<void> {
+  await pool.query(
+    `delete from graphile_worker._private_jobs jobs using graphile_worker._private_tasks tasks
+     where tasks.id = jobs.task_id and tasks.identifier = $1
+       and jobs.key is null and jobs.locked_at is null and jobs.attempts >= jobs.max_attempts`,
+    [RECONCILE],
+  );
 }
 
 async function sweepReconcilers(platform: Platform, reconcilers: Record<string, Reconciler>): Promise<void> {

@@ -75,9 +75,11 @@ export class ProcessRegistry implements Processes {
   async #holdLock(client: pg.Client): Promise<void> {
     const former = this.id;
     if (former) {
-      const { rowCount } = await client.query('select 1 from platform.processes where id = $1', [former]);
       const { rows } = await client.query('select pg_try_advisory_lock($1, $2) as held', [LIVES, Number(former)]);
+      const { rowCount } = await client.query('select 1 from platform.processes where id = $1', [former]);
       if (rowCount && rows[0].held) return;
+      // Forgotten by the others: nobody may take the former one for alive.
+      if (rows[0].held) await client.query('select pg_advisory_unlock($1, $2)', [LIVES, Number(former)]);
     }
     const { role } = this.#options;
     const { rows } = await client.query('insert into platform.processes (role, host, pid) values ($1, $2, $3) returning id', [
@@ -136,7 +138,7 @@ export class ProcessRegistry implements Processes {
       'select graphile_worker.force_unlock_workers(array_agg(id)) from platform.worker_pools where process = any($1::bigint[]) having count(*) > 0',
       [ids],
     );
-    await pool.query('delete from platform.processes where id = any($1::bigint[])', [ids]);
+    await pool.query(`delete from platform.processes p where id = any($2::bigint[]) and not ${HELD('$1', 'p.id')}`, [LIVES, ids]);
   }
 
   /** Must be done before a job runner of that name takes its first job: its jobs are given back when this process dies. */
