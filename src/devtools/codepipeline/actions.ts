@@ -126,13 +126,11 @@ async function prepare(platform: Platform, situation: Situation, signal: AbortSi
     run,
     action,
     execution,
-    pipeline,
     encryptionKey: storeOf(situation)?.encryptionKey?.id,
     configuration: run.configuration!,
     now: () => platform.now(),
     markBegun,
     signal,
-    log: platform.log,
   };
 }
 

@@ -27,7 +27,7 @@ function passRoles({ roleArn, stages }: Declaration) {
 
 function checked(ctx: OperationContext<StructureError['code']>, pipeline: Declaration): Declaration {
   try {
-    checkStructure(pipeline);
+    checkStructure(pipeline, ctx.region);
   } catch (error) {
     if (error instanceof StructureError) throw ctx.error(error.code, error.message);
     throw error;

@@ -54,6 +54,7 @@ const secondStage = (...actions: ActionDeclaration[]): Change =>
   ]);
 const many = (count: number): ActionDeclaration[] => Array.from({ length: count }, (_, index) => approve(`a${index}`));
 
+const REGION = 'us-east-1';
 const STRUCTURE = 'InvalidStructureException';
 const STAGE = 'InvalidStageDeclarationException';
 const ACTION = 'InvalidActionDeclarationException';
@@ -171,6 +172,18 @@ const refusedCases: [what: string, change: Change, code: string, message: RegExp
     /not both/,
   ],
   [
+    'an action elsewhere with one artifact store',
+    secondStage({ ...approve('a'), region: 'eu-west-1' }),
+    STRUCTURE,
+    /must use artifactStores/,
+  ],
+  [
+    'artifact stores without that of the own region',
+    (pipeline) => Object.assign(pipeline, { artifactStore: undefined, artifactStores: { 'eu-west-1': pipeline.artifactStore } }),
+    STRUCTURE,
+    /none for the region us-east-1/,
+  ],
+  [
     'an S3 deployment without a key',
     secondStage(action('x', 'Deploy/S3', { BucketName: 'b', Extract: 'false' }, { inputArtifacts: artifacts('Code') })),
     ACTION,
@@ -201,7 +214,7 @@ for (const [what, change, code, message] of refusedCases) {
     const pipeline = valid();
     change(pipeline);
     assert.throws(
-      () => checkStructure(pipeline),
+      () => checkStructure(pipeline, REGION),
       (error: StructureError) => {
         assert.ok(error instanceof StructureError);
         assert.match(error.message, message);
@@ -213,7 +226,7 @@ for (const [what, change, code, message] of refusedCases) {
 }
 
 test('accepted: a whole pipeline, and what an earlier run order of the same stage makes', () => {
-  checkStructure(valid());
+  checkStructure(valid(), REGION);
   const pipeline = valid();
   secondStage(build({ outputArtifacts: artifacts('Built'), runOrder: 1, namespace: 'Made' }), {
     ...build(
@@ -222,5 +235,5 @@ test('accepted: a whole pipeline, and what an earlier run order of the same stag
     ),
     name: 'Test',
   })(pipeline);
-  checkStructure(pipeline);
+  checkStructure(pipeline, REGION);
 });

@@ -22,10 +22,10 @@ const structure = (message: string) => new StructureError('InvalidStructureExcep
 const inStage = (message: string) => new StructureError('InvalidStageDeclarationException', message);
 const inAction = (message: string) => new StructureError('InvalidActionDeclarationException', message);
 
-/** Throws StructureError with what is wrong. */
-export function checkStructure(pipeline: Declaration): void {
+/** Throws StructureError with what is wrong. `region` is the pipeline's own. */
+export function checkStructure(pipeline: Declaration, region: string): void {
   checkFeatures(pipeline);
-  checkStores(pipeline);
+  checkStores(pipeline, region);
   const { stages } = pipeline;
   if (stages.length < 2) throw structure('Pipeline has only 1 stage(s). There should be a minimum of 2 stages in a pipeline');
   if (stages.length > MAX_STAGES)
@@ -58,9 +58,16 @@ function checkFeatures(pipeline: Declaration): void {
   }
 }
 
-function checkStores({ artifactStore, artifactStores }: Declaration): void {
+function checkStores({ artifactStore, artifactStores, stages }: Declaration, region: string): void {
   if (artifactStore && artifactStores) throw structure('You can specify either an artifact store or artifact stores, but not both');
   if (!artifactStore && !artifactStores) throw structure('Pipeline must have an artifact store');
+  const regions = [region, ...stages.flatMap((stage) => stage.actions).flatMap((action) => action.region ?? [])];
+  const other = regions.find((name) => name !== region);
+  if (artifactStore && other) {
+    throw structure(`An action is in the region ${other}: a pipeline with actions in several regions must use artifactStores.`);
+  }
+  const missing = artifactStores && regions.find((name) => !artifactStores[name]);
+  if (missing) throw structure(`The artifactStores of the pipeline have none for the region ${missing}, which it uses.`);
 }
 
 function checkVariables({ variables, pipelineType, executionMode }: Declaration): void {

@@ -1,7 +1,6 @@
 /** What an action provider does, and what it gets for it. */
 import type { Clients } from '../../../platform/aws.ts';
-import type { Logger } from '../../../platform/log.ts';
-import type { ActionDeclaration, ActionRunRow, ExecutionRow, PipelineRow, Revision } from '../tables.ts';
+import type { ActionDeclaration, ActionRunRow, ExecutionRow, Revision } from '../tables.ts';
 
 export interface ActionJob {
   /** As the action's role, else the pipeline's; in the action's region. */
@@ -10,7 +9,6 @@ export interface ActionJob {
   run: ActionRunRow;
   action: ActionDeclaration;
   execution: ExecutionRow;
-  pipeline: PipelineRow;
   /** With every variable replaced. */
   configuration: Record<string, string>;
   /** The KMS key of the artifact store, if it names one. */
@@ -19,7 +17,6 @@ export interface ActionJob {
   /** To be called, and awaited, before work is begun that cannot be begun twice. */
   markBegun(): Promise<unknown>;
   signal: AbortSignal;
-  log: Logger;
 }
 
 interface Known {
