@@ -26,6 +26,8 @@ export interface EditOptions {
   writer: PackWriter;
   /** Folders that lose their last file get a `.gitkeep`. */
   keepEmptyFolders: boolean;
+  /** Submodules may be replaced and deleted as files are (by a merge); else they are in the way. */
+  submodules?: boolean;
 }
 
 /** The id of the new root tree, added to the writer with all new trees below it. `edits` are by path; deleted files must exist. */
@@ -58,7 +60,7 @@ async function editEntries(
   for (const [name, edit] of here) {
     if (edit === 'delete') continue;
     const old = entries.get(name);
-    if (old && isSubmodule(old)) throw new TreeConflictError('submodule', `${prefix}${name}`);
+    if (old && isSubmodule(old) && !options.submodules) throw new TreeConflictError('submodule', `${prefix}${name}`);
     if (old && isTree(old)) throw new TreeConflictError('file-is-directory', `${prefix}${name}`);
     entries.set(name, { mode: edit.mode, name, id: edit.id });
   }

@@ -10,6 +10,7 @@ import type { ReadById } from '../../git/trees.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { RequestContext } from '../../platform/service.ts';
 import { branchMissing, branchTip, checkBranchName, checkNewBranchName } from './branches.ts';
+import type { StoredPack } from './packs.ts';
 import { announcePack } from './packs.ts';
 import { changeReferences } from './references.ts';
 import type { OpenRepository, Repository } from './repository.ts';
@@ -71,16 +72,24 @@ export async function makeCommit(
   const message = request.message || changes.defaultMessage;
   const parents = parent === undefined ? [] : [parent];
   const commitId = writer.add('commit', formatCommit({ tree: treeId, parents, author: person, committer: person, message }));
-  await record(ctx, repository, { name: branchRef(request.branchName), oldId: parent, newId: commitId }, writer);
+  const change = { name: branchRef(request.branchName), oldId: parent, newId: commitId };
+  const [result] = await withPack(ctx, repository, writer, (pack, install) =>
+    changeReferences(ctx, repository, [change], { caller: ctx.principal.arn, pack, install }),
+  );
+  if (result?.error !== undefined) throw parent === undefined ? parentRequired() : outdated(parent);
   return { commitId, treeId, base };
 }
 
-async function record(
+/**
+ * Stores what the writer holds as one pack; `use` makes it part of the repository. Until then, and when `use` fails, it is nobody's and
+ * is deleted one day.
+ */
+export async function withPack<T>(
   ctx: RequestContext,
   repository: Repository,
-  change: { name: string; oldId: string | undefined; newId: string },
   writer: PackWriter,
-): Promise<void> {
+  use: (pack: StoredPack, install: () => Promise<void>) => Promise<T>,
+): Promise<T> {
   const store = gitStore(ctx);
   await using quarantine = await Quarantine.open(store, repository.id);
   const key = announcePack(ctx, repository);
@@ -88,10 +97,7 @@ async function record(
   const keeping = { blobs: store.blobs, key, asItArrives: true };
   const indexed = await quarantine.index(await writer.toBuffer(), { keeping });
   await quarantine.keep(keeping);
-  const pack = { ...indexed, blobKey: await key };
-  const options = { caller: ctx.principal.arn, pack, install: () => quarantine.install() };
-  const [result] = await changeReferences(ctx, repository, [change], options);
-  if (result?.error !== undefined) throw change.oldId === undefined ? parentRequired() : outdated(change.oldId);
+  return await use({ ...indexed, blobKey: await key }, () => quarantine.install());
 }
 
 /** The commit to build on, when the caller knows it rightly. Undefined in a repository without branches. */
@@ -121,7 +127,7 @@ async function findParent(
   throw outdated(parentCommitId);
 }
 
-async function isTag(ctx: RequestContext, repository: Repository, name: string): Promise<boolean> {
+export async function isTag(ctx: RequestContext, repository: Repository, name: string): Promise<boolean> {
   const row = await ctx.read
     .selectFrom('codecommit.refs')
     .select('name')
@@ -131,7 +137,8 @@ async function isTag(ctx: RequestContext, repository: Repository, name: string):
   return row !== undefined;
 }
 
-function checkAuthor({ name, email, message }: NewCommit): void {
+/** Who made it and what for, checked against the service's limits. */
+export function checkAuthor({ name, email, message }: Pick<NewCommit, 'name' | 'email' | 'message'>): void {
   if (name !== undefined && name.length > MAX_NAME) {
     throw new AwsError('NameLengthExceededException', `The user name is not valid because it is longer than ${MAX_NAME} characters.`);
   }
@@ -147,14 +154,15 @@ function checkAuthor({ name, email, message }: NewCommit): void {
 }
 
 /** Who commits when the caller does not say: the user, or the session of a role. */
-function callerName(ctx: RequestContext): string {
+export function callerName(ctx: RequestContext): string {
   const { principal } = ctx;
   if (principal.type === 'User') return principal.name;
   if (principal.type === 'AssumedRole') return principal.sessionName;
   return principal.type === 'Root' ? 'root' : principal.service;
 }
 
-function explainConflict(error: unknown): never {
+/** A conflict of names in a tree, in the API's words. */
+export function explainConflict(error: unknown): never {
   if (!(error instanceof TreeConflictError)) throw error;
   const path = fromEntryName(error.path);
   if (error.kind === 'submodule') {

@@ -29,6 +29,10 @@ export interface ChangeOptions {
   pack?: StoredPack;
   /** Gives the pack to this process's cache, after the transaction. */
   install?: () => Promise<void>;
+  /** Added to the detail of the events. */
+  detail?: Record<string, unknown>;
+  /** Further writes of the same transaction, done only when every change was made. */
+  also?: (tx: Transaction) => Promise<void>;
 }
 
 /**
@@ -47,6 +51,26 @@ export async function changeReferences(
   await options.install?.();
   gitStore(platform).cache.advance(repository.id, generations);
   return results;
+}
+
+/** Adds objects that no reference names, with what `also` records of them. They are there for whoever knows their ids. */
+export async function addUnreferenced(
+  platform: Platform,
+  { id, name }: Pick<Repository, 'id' | 'name'>,
+  options: ChangeOptions & { pack: StoredPack; detail: Record<string, unknown> },
+): Promise<void> {
+  const generations = await platform.transaction(async (tx) => {
+    const repository = await tx.sql.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
+    if (!repository) throw repositoryMissing(name);
+    const generation = nextGeneration(repository, platform.now());
+    await makeLive(tx, id, options.pack, platform.now());
+    await tx.sql.updateTable('codecommit.repositories').set({ generation }).where('id', '=', id).execute();
+    await options.also?.(tx);
+    await tx.emit(repositoryEvent(platform, repository, options));
+    return { before: repository.generation, after: generation };
+  });
+  await options.install?.();
+  gitStore(platform).cache.advance(id, generations);
 }
 
 /**
@@ -89,7 +113,8 @@ async function changeInTransaction(
     .execute();
   // The event knows branches and tags; notes and the like are nobody's trigger.
   const told = made.filter(({ name }) => describeRef(name).type !== 'other');
-  if (told.length > 0) await tx.emit(...told.map((change) => stateChange(platform, repository, change, options.caller)));
+  if (told.length > 0) await tx.emit(...told.map((change) => stateChange(platform, repository, change, options)));
+  if (!failed) await options.also?.(tx);
   return { results, generations: { before: repository.generation, after: generation } };
 }
 
@@ -183,9 +208,24 @@ function firstBranch(changes: ReferenceChange[]): string | null {
 }
 
 /** The event "CodeCommit Repository State Change", as in the user guide's "Monitoring CodeCommit events". */
-function stateChange(platform: Platform, repository: Repository, change: ReferenceChange, caller: string) {
+function stateChange(platform: Platform, repository: Repository, change: ReferenceChange, options: ChangeOptions) {
   const { type, shortName } = describeRef(change.name);
   const commitId = change.peeledId ?? change.newId;
+  return repositoryEvent(platform, repository, {
+    caller: options.caller,
+    detail: {
+      ...options.detail,
+      ...(commitId ? { commitId } : {}),
+      event: change.oldId === undefined ? 'referenceCreated' : change.newId === undefined ? 'referenceDeleted' : 'referenceUpdated',
+      ...(change.oldId ? { oldCommitId: change.oldId } : {}),
+      referenceFullName: change.name,
+      referenceName: shortName,
+      referenceType: type,
+    },
+  });
+}
+
+function repositoryEvent(platform: Platform, repository: Repository, { caller, detail }: Pick<ChangeOptions, 'caller' | 'detail'>) {
   return {
     account: repository.account,
     region: repository.region,
@@ -193,16 +233,6 @@ function stateChange(platform: Platform, repository: Repository, change: Referen
     detailType: 'CodeCommit Repository State Change',
     resources: [repositoryArn(repository, repository.name)],
     time: platform.now(),
-    detail: {
-      callerUserArn: caller,
-      ...(commitId ? { commitId } : {}),
-      event: change.oldId === undefined ? 'referenceCreated' : change.newId === undefined ? 'referenceDeleted' : 'referenceUpdated',
-      ...(change.oldId ? { oldCommitId: change.oldId } : {}),
-      referenceFullName: change.name,
-      referenceName: shortName,
-      referenceType: type,
-      repositoryId: repository.id,
-      repositoryName: repository.name,
-    },
+    detail: { ...detail, callerUserArn: caller, repositoryId: repository.id, repositoryName: repository.name },
   };
 }

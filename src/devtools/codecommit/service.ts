@@ -7,6 +7,8 @@ import { createCommit } from './create-commit.ts';
 import { getDifferences } from './differences.ts';
 import { deleteFile, getBlob, getFile, putFile } from './files.ts';
 import { getFolder } from './folders.ts';
+import { batchDescribeMergeConflicts, describeMergeConflicts, getMergeConflicts } from './merge-descriptions.ts';
+import * as merges from './merges.ts';
 import { deletePacks } from './packs.ts';
 import * as repositories from './repositories.ts';
 import { sweepCache } from './repositories.ts';
@@ -36,6 +38,15 @@ export const codecommit = defineService('codecommit', {
     getFile,
     getBlob,
     getFolder,
+    mergeBranchesByFastForward: merges.mergeBranchesByFastForward,
+    mergeBranchesBySquash: merges.mergeBranchesBySquash,
+    mergeBranchesByThreeWay: merges.mergeBranchesByThreeWay,
+    createUnreferencedMergeCommit: merges.createUnreferencedMergeCommit,
+    getMergeOptions: merges.getMergeOptions,
+    getMergeCommit: merges.getMergeCommit,
+    getMergeConflicts,
+    describeMergeConflicts,
+    batchDescribeMergeConflicts,
     tagResource,
     untagResource,
     listTagsForResource,

@@ -1,5 +1,5 @@
 /** The rows of `schema/`. */
-import type { JSONColumnType } from 'kysely';
+import type { GeneratedAlways, JSONColumnType } from 'kysely';
 
 export interface RepositoriesTable {
   id: string;
@@ -31,10 +31,21 @@ export interface PacksTable {
   state_since: Date;
 }
 
+export interface MergesTable {
+  id: GeneratedAlways<number>;
+  repository_id: string;
+  source_commit: string;
+  destination_commit: string;
+  merged_commit: string;
+  conflict_detail_level: string;
+  conflict_resolution_strategy: string;
+}
+
 declare module '../../platform/platform.ts' {
   interface Tables {
     'codecommit.repositories': RepositoriesTable;
     'codecommit.refs': RefsTable;
     'codecommit.packs': PacksTable;
+    'codecommit.merges': MergesTable;
   }
 }
