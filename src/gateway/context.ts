@@ -21,6 +21,7 @@ export function createContext(exchange: Exchange, inside = false): OperationCont
           headers: singleHeaders(exchange),
           origin: `${call.secure ? 'https' : 'http'}://${call.headers.host ?? ''}`,
           trailers: exchange.trailers,
+          onGone: (listener) => call.onGone?.(listener) ?? (() => {}),
         },
     authorize: (checks) => authorizeAll(gateway, context, actionOf(exchange), checks),
     error: (code, message, fields) => new AwsError(code, message, { fields }),

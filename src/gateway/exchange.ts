@@ -27,6 +27,8 @@ export interface IncomingCall {
   stream: Readable;
   sourceIp: string;
   secure: boolean;
+  /** Calls back if the connection closes; until the returned function is called. Absent for calls from inside. */
+  onGone?: (listener: () => void) => () => void;
 }
 
 export interface Exchange {

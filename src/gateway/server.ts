@@ -77,6 +77,11 @@ export function toCall(raw: IncomingMessage, secure: boolean): IncomingCall {
     stream: raw,
     sourceIp: raw.socket.remoteAddress ?? '',
     secure,
+    onGone(listener) {
+      if (raw.socket.destroyed) listener();
+      else raw.socket.once('close', listener);
+      return () => raw.socket.off('close', listener);
+    },
   };
 }
 

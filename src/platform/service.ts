@@ -32,6 +32,8 @@ export interface RequestContext extends Platform {
     origin: string;
     /** Trailers of an aws-chunked body, by lower-case name; complete once the body's stream has ended. */
     trailers: ReadonlyMap<string, string>;
+    /** Calls back if the client goes away before it is answered, until the returned function is called. For calls that wait long. */
+    onGone(listener: () => void): () => void;
   };
 }
 
@@ -138,7 +140,10 @@ export function defineService(
     accountCreated?: (tx: Transaction, account: string) => Promise<void>;
   },
 ): Service {
-  const operations = Object.fromEntries(Object.values(parts.operations).map((item) => [item.name, item]));
+  const operations: Record<string, Operation> = Object.assign(
+    Object.create(null),
+    Object.fromEntries(Object.values(parts.operations).map((item) => [item.name, item])),
+  );
   for (const item of Object.values(operations)) {
     if (item.service !== name) throw new Error(`Operation ${item.service}:${item.name} is registered by service ${name}.`);
   }

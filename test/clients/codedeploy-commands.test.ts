@@ -91,6 +91,28 @@ describe('the command service', () => {
     assert.equal((await rollouts.settled(await rollouts.deploy(name, await revision(name)))).status, 'Succeeded');
   });
 
+  // Handed to the dead, the command would come again only after 15 s.
+  test('hands nothing to an agent that has gone', { timeout: 12_000 }, async () => {
+    const name = rollouts.newName();
+    await rollouts.application(name);
+    const host = await rollouts.host(`${name}-1`, { Fleet: name });
+    const going = new AbortController();
+    const dead = callCommandService(
+      server,
+      host.credentials,
+      'PollHostCommand',
+      { HostIdentifier: host.identity },
+      { signal: going.signal },
+    );
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    going.abort();
+    await assert.rejects(dead, { name: 'AbortError' });
+    const id = await rollouts.deploy(name, await revision(name));
+    await rollouts.settled(id, ['InProgress']);
+    host.start();
+    assert.equal((await rollouts.settled(id)).status, 'Succeeded');
+  });
+
   test('asks for permissions under its newer name', async () => {
     const host = await rollouts.host('guarded');
     const poll = () =>

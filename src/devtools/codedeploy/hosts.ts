@@ -71,12 +71,16 @@ export async function nextCommand(ctx: RequestContext, host: string, closing: Ab
   const me = Symbol(host);
   newest.set(host, me);
   const until = performance.now() + HOLD_MS;
+  // An agent that was killed must not be handed what its successor is waiting for.
+  const gone = new AbortController();
+  const stopWatching = ctx.http?.onGone(() => gone.abort());
+  const over = AbortSignal.any([gone.signal, closing]);
   try {
     for (;;) {
       const left = until - performance.now();
-      if (left <= 0 || closing.aborted) return undefined;
+      if (left <= 0 || over.aborted) return undefined;
       const looked = new AbortController();
-      const signal = AbortSignal.any([looked.signal, closing]);
+      const signal = AbortSignal.any([looked.signal, over]);
       // Listens first and looks then: what is queued in between is not missed.
       const woken = ctx.signals.wait(hostTopic(host), Math.min(left, AGAIN_MS), signal);
       try {
@@ -88,6 +92,7 @@ export async function nextCommand(ctx: RequestContext, host: string, closing: Ab
       }
     }
   } finally {
+    stopWatching?.();
     if (newest.get(host) === me) newest.delete(host);
   }
 }
