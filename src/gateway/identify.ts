@@ -16,7 +16,11 @@ export function identify(exchange: Exchange): void {
   const target = headerOf(exchange, 'x-amz-target');
   if (target !== undefined) {
     const found = gateway.registry.byTarget(target);
-    if (!found) throw new AwsError('UnknownOperationException', '', { status: 404 });
+    if (!found) {
+      // Any service that is named in this way answers in the form that the client reads.
+      useEntry(exchange, gateway.registry.byName('codecommit')!);
+      throw new AwsError('UnknownOperationException', '', { status: 404 });
+    }
     useEntry(exchange, found.entry);
     exchange.operationName = found.operation;
     return;

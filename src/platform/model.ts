@@ -84,6 +84,8 @@ export function loadModel(service: string): ServiceModel {
   let model = loaded.get(service);
   if (!model) {
     model = JSON.parse(readFileSync(path.join(modelsDir, `${service}.json`), 'utf8')) as ServiceModel;
+    // Looked up by what requests name: "constructor" is no operation.
+    Object.setPrototypeOf(model.operations, null);
     loaded.set(service, model);
   }
   return model;
