@@ -109,6 +109,8 @@ describe('the command service', () => {
     await assert.rejects(dead, { name: 'AbortError' });
     const id = await rollouts.deploy(name, await revision(name));
     await rollouts.settled(id, ['InProgress']);
+    // Time for the mistake to be made.
+    await new Promise((resolve) => setTimeout(resolve, 300));
     host.start();
     assert.equal((await rollouts.settled(id)).status, 'Succeeded');
   });
