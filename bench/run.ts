@@ -54,7 +54,7 @@ function header(): string {
   const memory = `${Math.round(totalmem() / 2 ** 30)} GB of memory`;
   return `# Results of the benches
 
-\`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} cores (${processor}), ${memory}, Linux ${release()}, Node ${process.version}.
+\`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${cpus().length} cores (${processor}), ${memory}, Linux ${release().split('-')[0]}, Node ${process.version}.
 
 Each peer is measured in the same run, beside Penstock, on the same cores; server, database and clients share them. The budgets are those of
 the project's design for two cores. Every table says what limits its figures, and how busy the machine was before: a load average well above 1
