@@ -85,7 +85,7 @@ function logSelection(log: BuildLog, patterns: string[], selection: Selection): 
     if (selection.unmatched.includes(pattern)) log.agent(`Skipping invalid file path ${pattern}`);
   }
   for (const link of selection.skippedLinks) log.agent(`Skipping symbolic link ${link}: it does not lead to a file of the source`);
-  for (const name of selection.skippedNames) log.agent(`Skipping file ${name}: its name is not UTF-8`);
+  for (const name of selection.skippedNames) log.agent(`Skipping file ${name}: its name is not UTF-8 or holds a backslash`);
   if (selection.files.length > 0) log.agent(`Found ${selection.files.length} file(s)`);
 }
 

@@ -17,7 +17,7 @@ export interface Selection {
   unmatched: string[];
   /** Links that were left out because they lead out of the source or to no file. */
   skippedLinks: string[];
-  /** Files whose names are not UTF-8: neither a zip nor S3 could name them. */
+  /** Files whose names a zip cannot hold: not UTF-8, or with a backslash. */
   skippedNames: string[];
 }
 
@@ -62,7 +62,7 @@ export async function selectFiles(machine: Machine, baseDirectory: string, optio
   if (listed.exitCode === 3) return undefined;
   if (listed.exitCode === null) throw new Error(`listing ${baseDirectory} was ended by a signal`);
   const all = readListing(listed.stdout.toString('latin1'), options);
-  const entries = all.filter((entry) => isUtf8(Buffer.from(entry.path, 'latin1'))).map((entry) => ({ ...entry, path: utf8(entry.path) }));
+  const entries = all.filter((entry) => isNameable(entry.path)).map((entry) => ({ ...entry, path: utf8(entry.path) }));
   const excluded = options.exclude.map((pattern) => matcher(pattern));
   const chosen = new Set<string>();
   const unmatched: string[] = [];
@@ -78,8 +78,13 @@ export async function selectFiles(machine: Machine, baseDirectory: string, optio
     files,
     unmatched,
     skippedLinks: entries.filter((entry) => !entry.allowed).map((entry) => entry.path),
-    skippedNames: all.filter((entry) => !isUtf8(Buffer.from(entry.path, 'latin1'))).map((entry) => utf8(entry.path)),
+    skippedNames: all.filter((entry) => !isNameable(entry.path)).map((entry) => utf8(entry.path)),
   };
+}
+
+/** Every reader of a zip takes a backslash for the separator of folders, so it cannot be in a name there. */
+function isNameable(path: string): boolean {
+  return isUtf8(Buffer.from(path, 'latin1')) && !path.includes('\\');
 }
 
 /** Names are bytes: `text` has one character for each. */
