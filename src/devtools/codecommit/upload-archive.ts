@@ -21,6 +21,8 @@ export const uploadArchive = operation('codecommit', 'UploadArchive', {
     // Ends only when git has said that all went well: half an archive must not become an object.
     const body = new PassThrough();
     git.stdout!.pipe(body, { end: false });
+    // When nobody reads on (S3 refused it), git would wait for ever.
+    body.once('close', () => git.kill());
     exitOf(git).then(
       ({ code }) => (code === 0 ? body.end() : body.destroy(new Error(`git archive ended with ${code}: ${complaint.trim()}`))),
       (error) => body.destroy(error),
