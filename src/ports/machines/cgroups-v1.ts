@@ -109,12 +109,15 @@ class MachineGroupV1 implements MachineGroup {
     return pidsBelow(this.#group(exec));
   }
 
-  /** Without permission to fork, those found cannot be outrun by new ones. */
+  /**
+   * Without permission to fork, none can outrun the next call. It is taken away last: what finds that it cannot fork may end by itself
+   * before the signal reaches it, and its end would look like its own doing.
+   */
   kill(spare: (pid: number) => boolean, exec?: string): boolean {
     const groups = exec === undefined ? childGroups(this.#group()).map((child) => this.#group(child)) : [this.#group(exec)];
-    if (this.#trees.pids) for (const group of groups.filter((one) => existsSync(one))) writeControl(join(group, 'pids.max'), 0);
     const doomed = this.pids(exec).filter((pid) => !spare(pid));
     for (const pid of doomed) signalProcess(pid, 'SIGKILL');
+    if (this.#trees.pids) for (const group of groups.filter((one) => existsSync(one))) writeControl(join(group, 'pids.max'), 0);
     return doomed.length === 0;
   }
 
