@@ -133,15 +133,22 @@ const CHANGED_RESULT = '0A000';
 const prepared = new Map<string, string>();
 let preparedSoFar = 0;
 
-/** Names every statement that has parameters, so that PostgreSQL parses and plans it once per connection instead of at each call. */
+/**
+ * Names every statement that has parameters, so that PostgreSQL parses and plans it once per connection instead of at each call. Those with a
+ * callback, as `pool.query` makes them, are the rare ones of start and upkeep.
+ */
 class PreparingClient extends pg.Client {
   override query(config: any, values?: any, callback?: any): any {
-    const name = typeof config === 'string' && Array.isArray(values) && values.length > 0 ? preparedName(config) : undefined;
+    const preparable = typeof config === 'string' && Array.isArray(values) && values.length > 0 && callback === undefined;
+    const name = preparable ? preparedName(config) : undefined;
     if (name === undefined) return super.query(config, values, callback);
-    const answer = super.query({ text: config, name, values }, callback) as unknown as Promise<unknown> | undefined;
-    // A newer Penstock may have changed a table under us: the next call plans it anew, under another name.
-    answer?.catch((error) => error.code === CHANGED_RESULT && prepared.delete(config));
-    return answer;
+    const answer = super.query({ text: config, name, values }) as Promise<unknown>;
+    // A newer Penstock may have changed a table under us. In a transaction this fails too, once; then the statement has another name.
+    return answer.catch((error) => {
+      if (error.code !== CHANGED_RESULT) throw error;
+      prepared.delete(config);
+      return super.query(config, values);
+    });
   }
 }
 
