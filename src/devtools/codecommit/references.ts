@@ -6,6 +6,7 @@ import { gitStore } from '../../git/store.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { StoredPack } from './packs.ts';
 import { makeLive } from './packs.ts';
+import { followPushes } from './pull-request-changes.ts';
 import type { Repository } from './repository.ts';
 import { repositoryArn, repositoryMissing } from './repository.ts';
 
@@ -114,6 +115,7 @@ async function changeInTransaction(
   // The event knows branches and tags; notes and the like are nobody's trigger.
   const told = made.filter(({ name }) => describeRef(name).type !== 'other');
   if (told.length > 0) await tx.emit(...told.map((change) => stateChange(platform, repository, change, options)));
+  await followPushes(platform, tx, repository, made, options.caller);
   if (!failed) await options.also?.(tx);
   return { results, generations: { before: repository.generation, after: generation } };
 }

@@ -10,6 +10,10 @@ import { getFolder } from './folders.ts';
 import { batchDescribeMergeConflicts, describeMergeConflicts, getMergeConflicts } from './merge-descriptions.ts';
 import * as merges from './merges.ts';
 import { deletePacks } from './packs.ts';
+import { MERGED_BY_PUSH } from './pull-request-changes.ts';
+import * as pullRequestEditing from './pull-request-editing.ts';
+import * as pullRequestMerges from './pull-request-merges.ts';
+import * as pullRequests from './pull-requests.ts';
 import * as repositories from './repositories.ts';
 import { sweepCache } from './repositories.ts';
 import { listTagsForResource, tagResource, untagResource } from './tags.ts';
@@ -47,12 +51,22 @@ export const codecommit = defineService('codecommit', {
     getMergeConflicts,
     describeMergeConflicts,
     batchDescribeMergeConflicts,
+    createPullRequest: pullRequestEditing.createPullRequest,
+    getPullRequest: pullRequests.getPullRequest,
+    listPullRequests: pullRequests.listPullRequests,
+    describePullRequestEvents: pullRequests.describePullRequestEvents,
+    updatePullRequestTitle: pullRequestEditing.updatePullRequestTitle,
+    updatePullRequestDescription: pullRequestEditing.updatePullRequestDescription,
+    updatePullRequestStatus: pullRequestEditing.updatePullRequestStatus,
+    mergePullRequestByFastForward: pullRequestMerges.mergePullRequestByFastForward,
+    mergePullRequestBySquash: pullRequestMerges.mergePullRequestBySquash,
+    mergePullRequestByThreeWay: pullRequestMerges.mergePullRequestByThreeWay,
     tagResource,
     untagResource,
     listTagsForResource,
     uploadArchive,
   },
-  reconcilers: { 'codecommit.packs': deletePacks },
+  reconcilers: { 'codecommit.packs': deletePacks, [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',
   async start(platform, signal) {

@@ -41,11 +41,57 @@ export interface MergesTable {
   conflict_resolution_strategy: string;
 }
 
+export interface PullRequestNumbersTable {
+  account: string;
+  region: string;
+  last: number;
+}
+
+export interface PullRequestsTable {
+  account: string;
+  region: string;
+  id: number;
+  repository_id: string;
+  title: string;
+  description: string | null;
+  status: 'OPEN' | 'CLOSED';
+  author: string;
+  source_ref: string;
+  destination_ref: string;
+  source_commit: string;
+  destination_commit: string;
+  revision_id: string;
+  client_request_token: string | null;
+  request_hash: string;
+  created_at: Date;
+  last_activity_at: Date;
+  merged_by: string | null;
+  merge_commit: string | null;
+  merge_option: 'FAST_FORWARD_MERGE' | 'SQUASH_MERGE' | 'THREE_WAY_MERGE' | null;
+  checked_source: string;
+  checked_destination: string;
+  moved_by: string | null;
+}
+
+export interface PullRequestEventsTable {
+  id: GeneratedAlways<number>;
+  account: string;
+  region: string;
+  pull_request_id: number;
+  type: string;
+  actor: string;
+  at: Date;
+  detail: JSONColumnType<Record<string, string>>;
+}
+
 declare module '../../platform/platform.ts' {
   interface Tables {
     'codecommit.repositories': RepositoriesTable;
     'codecommit.refs': RefsTable;
     'codecommit.packs': PacksTable;
     'codecommit.merges': MergesTable;
+    'codecommit.pull_request_numbers': PullRequestNumbersTable;
+    'codecommit.pull_requests': PullRequestsTable;
+    'codecommit.pull_request_events': PullRequestEventsTable;
   }
 }
