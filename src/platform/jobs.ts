@@ -1,6 +1,8 @@
 /** Durable work: graphile-worker runs the services' jobs and reconcilers; a slow sweep is the net under the notifications. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { runMigrations } from 'graphile-worker';
 import type pg from 'pg';
+import { isAway } from './database/pool.ts';
 import { DELIVER_EVENT, RECONCILE } from './database/transaction.ts';
 import { keepJobsRunning, workerLogger } from './job-runner.ts';
 import type { Logger } from './log.ts';
@@ -10,6 +12,8 @@ import type { JobHandler, Reconciler, Service } from './service.ts';
 
 const SWEEP_MS = 60_000;
 const LOOK_FOR_DEAD_MS = 2_000;
+const TRIES_THROUGH_GAPS = 10;
+const GAP_MS = 100;
 
 export interface Jobs {
   stop(): Promise<void>;
@@ -41,8 +45,10 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
   const taskList = Object.fromEntries(
     Object.entries(handlers).map(([name, handler]) => [
       name,
-      (payload: unknown, helpers: { job: { attempts: number; max_attempts: number } }) =>
-        handler(platform, payload, { attempt: helpers.job.attempts, maxAttempts: helpers.job.max_attempts, signal: stopping.signal }),
+      (payload: unknown, { job }: { job: { attempts: number; max_attempts: number } }) =>
+        throughGaps(stopping.signal, () =>
+          handler(platform, payload, { attempt: job.attempts, maxAttempts: job.max_attempts, signal: stopping.signal }),
+        ),
     ]),
   );
 
@@ -72,6 +78,18 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
       await runner.stop();
     },
   };
+}
+
+/** A connection that broke is no fault of the job: it is run again soon, instead of after the long pauses of a job that fails. */
+async function throughGaps(stopping: AbortSignal, work: () => Promise<void>): Promise<void> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isAway(error) || tried === TRIES_THROUGH_GAPS || stopping.aborted) throw error;
+      await delay(GAP_MS * tried);
+    }
+  }
 }
 
 /** Gives back what dead processes held. The number of them. */
