@@ -82,7 +82,7 @@ const cases: Case[] = [
     inMoto: false,
     once: false,
     request: (target, n) => {
-      const resourceArn = `arn:aws:codecommit:${target.region}:${ACCOUNT}:bench-${n}`;
+      const resourceArn = `arn:aws:codecommit:${target.region}:${ACCOUNT}:thing-${n}`;
       return jsonRequest(target, 'codecommit', `${codecommit}.TagResource`, { resourceArn, tags: { round: String(n) } });
     },
   },
@@ -99,7 +99,7 @@ const cases: Case[] = [
 export async function benchApi(seconds: number): Promise<Section> {
   await using server = await startServer();
   await prepare(server.client);
-  await makeCommit(server);
+  await prepareMore(server);
   const moto = await startMoto();
   if (typeof moto === 'string') return section(await measureAll(server, undefined, seconds), [`${moto}: its column is empty.`]);
   try {
@@ -130,9 +130,14 @@ async function prepare(target: Target): Promise<void> {
   await putUnderLoad({ port: Number(new URL(target.endpoint).port), clients: 1, seconds: 60, repeat: false, requests });
 }
 
-async function makeCommit(server: TestServer): Promise<void> {
+/** What moto does not know: a commit, and repositories for tags. */
+async function prepareMore({ client, endpoint }: TestServer): Promise<void> {
+  const create = (n: number): string =>
+    jsonRequest(client, 'codecommit', `${codecommit}.CreateRepository`, { repositoryName: `thing-${n}` });
+  const requests = Array.from({ length: THINGS }, (_, n) => create(n));
+  await putUnderLoad({ port: Number(new URL(endpoint).port), clients: 1, seconds: 60, repeat: false, requests });
   const putFiles = [{ filePath: 'README', fileContent: Buffer.from('bench\n') }];
-  await new CodeCommit(server.client).createCommit({ repositoryName: 'bench', branchName: 'main', putFiles });
+  await new CodeCommit(client).createCommit({ repositoryName: 'bench', branchName: 'main', putFiles });
 }
 
 async function measureAll(server: TestServer, motoEndpoint: string | undefined, seconds: number): Promise<string[][]> {
