@@ -339,3 +339,31 @@ test('a file that both sides made, differently', async () => {
   const merged = await codecommit.mergeBranchesBySquash({ ...tips, conflictResolutionStrategy: 'ACCEPT_SOURCE' });
   assert.equal(await contents('made', merged.commitId, 'new'), 'x\n');
 });
+
+test('modes and submodules merge as contents do', async () => {
+  const { base, tips } = await parted('modes', { base: { f: '1', run: 'r' }, source: { f: '2' } });
+  const setMode = async (branchName: string, parentCommitId: string, filePath: string, fileMode: 'EXECUTABLE') =>
+    codecommit.createCommit({ repositoryName: 'modes', branchName, parentCommitId, setFileModes: [{ filePath, fileMode }] });
+  await setMode('main', base, 'f', 'EXECUTABLE');
+  const directory = path.join(home, 'modes');
+  const env = withCredentials(signGit(server, 'modes'));
+  await git(home, ['clone', '-q', '-b', 'topic', `${server.endpoint}/v1/repos/modes`, directory], env);
+  await git(directory, ['update-index', '--add', '--cacheinfo', `160000,${base},module`]);
+  await git(directory, ['commit', '-qm', 'Add a submodule']);
+  await git(directory, ['push', '-q', 'origin', 'topic'], env);
+  await codecommit.mergeBranchesByThreeWay(tips);
+  const again = { ...tips, sourceCommitSpecifier: 'next' };
+  const { branch } = await codecommit.getBranch({ repositoryName: 'modes', branchName: 'main' });
+  await codecommit.createBranch({ repositoryName: 'modes', branchName: 'next', commitId: branch?.commitId });
+  await git(directory, ['fetch', '-q', 'origin'], env);
+  await git(directory, ['checkout', '-q', '-b', 'next', 'origin/next']);
+  assert.equal(await git(directory, ['ls-files', '--format=%(objectmode) %(path)']), '100755 f\n160000 module\n100644 run');
+  assert.equal(await git(directory, ['show', 'HEAD:f']), '2');
+  await git(directory, ['update-index', '--cacheinfo', `160000,${branch?.commitId},module`]);
+  await git(directory, ['commit', '-qm', 'Move the submodule']);
+  await git(directory, ['push', '-q', 'origin', 'next'], env);
+  await commit('modes', 'main', branch?.commitId, { other: 'o' });
+  const merged = await codecommit.mergeBranchesBySquash(again);
+  const { subModules } = await codecommit.getFolder({ repositoryName: 'modes', folderPath: '/', commitSpecifier: merged.commitId });
+  assert.equal(subModules?.[0]?.commitId, branch?.commitId);
+});
