@@ -127,16 +127,14 @@ test('a single backend is killed, which makes PostgreSQL end all connections', a
 
 test('connections are ended one after the other, that of the job runner among them', async () => {
   const sent: string[] = [];
-  for (let round = 0; round < 3; round += 1) {
-    for (const pid of backends()) {
-      const id = crypto.randomUUID();
-      const put = events
-        .putEvents({ Entries: [{ Source: 'faults', DetailType: 'tried', Detail: JSON.stringify({ id }) }] })
-        .then(() => sent.push(id))
-        .catch(() => {});
-      end(pid);
-      await put;
-    }
+  for (const pid of backends()) {
+    const id = crypto.randomUUID();
+    const put = events
+      .putEvents({ Entries: [{ Source: 'faults', DetailType: 'tried', Detail: JSON.stringify({ id }) }] })
+      .then(() => sent.push(id))
+      .catch(() => {});
+    end(pid);
+    await put;
   }
   assert.ok(sent.length > 0);
   for (const id of sent) {
