@@ -129,7 +129,9 @@ test('of two processes on one database one is killed: the other takes over, and 
     const over = await Promise.all(ids.map((id) => bench.wait(id)));
     for (const build of over) {
       assert.ok(build.buildStatus === 'SUCCEEDED' || build.buildStatus === 'FAULT', build.buildStatus);
-      assert.equal(ran('shared').filter((id) => id === build.id).length, 1, `${build.id} ${build.buildStatus}`);
+      // A build that was lost may have died between the record of its first command and the command itself.
+      const count = ran('shared').filter((id) => id === build.id).length;
+      assert.ok(build.buildStatus === 'FAULT' ? count <= 1 : count === 1, `${build.id} ${build.buildStatus} ran ${count} times`);
     }
   } finally {
     await worker.kill();
