@@ -1,7 +1,7 @@
 /** Puts the program together: which database, which drivers, which services. The only place that knows all of them. */
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, sql } from 'kysely';
 import { type Access, createAccess } from './cloud/iam/access.ts';
 import { createAccount } from './cloud/iam/accounts.ts';
 import type { Gateway } from './gateway/exchange.ts';
@@ -20,15 +20,19 @@ import { type Jobs, prepareJobs, startJobs } from './platform/jobs.ts';
 import { createKeyring } from './platform/keyring.ts';
 import { createLogger, type Logger } from './platform/log.ts';
 import { createPaging } from './platform/paging.ts';
-import type { Platform, Tables } from './platform/platform.ts';
+import type { Platform, Tables, Transaction } from './platform/platform.ts';
 import { ProcessRegistry } from './platform/processes.ts';
-import { loadMasterKey, sharedSecret } from './platform/secrets.ts';
+import { loadMasterKey, readSecret, sealSecret, sharedSecret } from './platform/secrets.ts';
 import { serverCertificate } from './platform/server-certificate.ts';
 import { SignalHub } from './platform/signals.ts';
 import { openDiskBlobs } from './ports/blobs/disk.ts';
 import { createMachines } from './ports/machines/index.ts';
 import { services } from './services.ts';
 
+/** The name under which the administrator's access key is kept. */
+const ADMINISTRATOR = 'administrator';
+/** Any fixed number, known only to us: of several first starts one makes the account. */
+const FIRST_ACCOUNT_LOCK = 7_461_002;
 const POOL_SIZE = 40;
 
 type Credentials = { accessKeyId: string; secretAccessKey: string };
@@ -149,18 +153,28 @@ function schemas(): Schema[] {
 
 /** The first account and its administrator: made once, whoever of several first starts comes first. */
 async function firstAccount(platform: Platform, pool: Connections['pool']): Promise<Credentials> {
-  const secret = await sharedSecret(pool, platform.keyring, 'administrator', async () => {
-    return Buffer.from(JSON.stringify(await addAccount(platform, platform.config.account)));
+  const { keyring, config } = platform;
+  const known = await readSecret(pool, keyring, ADMINISTRATOR);
+  if (known) return JSON.parse(known.toString()) as Credentials;
+  // The account and the secret by which it is known come together, or a crash between them would leave an account that nobody can use.
+  await platform.transaction(async (tx) => {
+    await sql`select pg_advisory_xact_lock(${FIRST_ACCOUNT_LOCK})`.execute(tx.sql);
+    const { rows } = await sql`select 1 from platform.secrets where name = ${ADMINISTRATOR}`.execute(tx.sql);
+    if (rows.length > 0) return;
+    const sealed = sealSecret(keyring, ADMINISTRATOR, Buffer.from(JSON.stringify(await makeAccount(tx, platform, config.account))));
+    await sql`insert into platform.secrets (name, sealed) values (${ADMINISTRATOR}, ${sealed})`.execute(tx.sql);
   });
-  return JSON.parse(secret.toString()) as Credentials;
+  return JSON.parse((await readSecret(pool, keyring, ADMINISTRATOR))!.toString()) as Credentials;
 }
 
 function addAccount(platform: Platform, id: string): Promise<Credentials> {
-  return platform.transaction(async (tx) => {
-    const administrator = await createAccount(tx, platform, id);
-    for (const service of services) await service.accountCreated?.(tx, id);
-    return administrator;
-  });
+  return platform.transaction((tx) => makeAccount(tx, platform, id));
+}
+
+async function makeAccount(tx: Transaction, platform: Platform, id: string): Promise<Credentials> {
+  const administrator = await createAccount(tx, platform, id);
+  for (const service of services) await service.accountCreated?.(tx, id);
+  return administrator;
 }
 
 async function openDoors(gateway: Gateway, ports: Ports, undo: (() => Promise<void>)[]): Promise<void> {

@@ -39,21 +39,30 @@ function parseKey(text: string, where: string): Buffer {
 
 /** The secret of that name; `make` is asked only when there is none, and its answer counts only if nobody else was faster. */
 export async function sharedSecret(pool: pg.Pool, keyring: Keyring, name: string, make: () => Promise<Buffer>): Promise<Buffer> {
-  const purpose = `secret:${name}`;
-  const find = async (): Promise<Buffer | undefined> => {
-    const { rows } = await pool.query<{ sealed: string }>('select sealed from platform.secrets where name = $1', [name]);
-    if (!rows[0]) return undefined;
-    const plain = keyring.open(purpose, rows[0].sealed);
-    if (plain) return plain;
-    throw new MasterKeyError(
-      'This database was made with another master key. Put the right master.key into the data directory, or set PENSTOCK_MASTER_KEY to it.',
-    );
-  };
-  const known = await find();
+  const known = await readSecret(pool, keyring, name);
   if (known) return known;
   await pool.query('insert into platform.secrets (name, sealed) values ($1, $2) on conflict do nothing', [
     name,
-    keyring.seal(purpose, await make()),
+    sealSecret(keyring, name, await make()),
   ]);
-  return (await find())!;
+  return (await readSecret(pool, keyring, name))!;
+}
+
+/** For rows of `platform.secrets`. */
+export function sealSecret(keyring: Keyring, name: string, secret: Buffer): string {
+  return keyring.seal(purposeOf(name), secret);
+}
+
+export async function readSecret(pool: pg.Pool, keyring: Keyring, name: string): Promise<Buffer | undefined> {
+  const { rows } = await pool.query<{ sealed: string }>('select sealed from platform.secrets where name = $1', [name]);
+  if (!rows[0]) return undefined;
+  const plain = keyring.open(purposeOf(name), rows[0].sealed);
+  if (plain) return plain;
+  throw new MasterKeyError(
+    'This database was made with another master key. Put the right master.key into the data directory, or set PENSTOCK_MASTER_KEY to it.',
+  );
+}
+
+function purposeOf(name: string): string {
+  return `secret:${name}`;
 }
