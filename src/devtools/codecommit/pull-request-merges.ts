@@ -42,7 +42,11 @@ export const mergePullRequestByThreeWay = operation('codecommit', 'MergePullRequ
 
 /** The branch that the merge changes is the condition of branch protection. */
 async function authorizeMerge({ pullRequestId }: PullRequestMerge, ctx: RequestContext) {
-  const found = await findPullRequest(ctx, pullRequestId).catch(() => undefined);
+  const found = await findPullRequest(ctx, pullRequestId).catch((error: unknown) => {
+    // Only "there is none": after any other failure the branch is unknown, and its protection must not be passed by.
+    if (error instanceof AwsError) return undefined;
+    throw error;
+  });
   return found ? onRepository(ctx, found.repository.name, found.destination_ref) : onPullRequest({ pullRequestId }, ctx);
 }
 
