@@ -23,8 +23,36 @@ const AIMED: Record<string, string> = {
     CreateInstanceProfile GetInstanceProfile DeleteInstanceProfile ListInstanceProfiles ListInstanceProfilesForRole
     AddRoleToInstanceProfile RemoveRoleFromInstanceProfile CreateServiceSpecificCredential ListServiceSpecificCredentials
     UpdateServiceSpecificCredential ResetServiceSpecificCredential DeleteServiceSpecificCredential CreateServiceLinkedRole
-    TagUser UntagUser ListUserTags TagRole UntagRole ListRoleTags TagPolicy UntagPolicy ListPolicyTags`,
-  sts: 'GetCallerIdentity AssumeRole GetSessionToken GetAccessKeyInfo',
+    TagUser UntagUser ListUserTags TagRole UntagRole ListRoleTags TagPolicy UntagPolicy ListPolicyTags TagInstanceProfile
+    UntagInstanceProfile ListInstanceProfileTags UploadSSHPublicKey GetSSHPublicKey ListSSHPublicKeys UpdateSSHPublicKey
+    DeleteSSHPublicKey CreateOpenIDConnectProvider GetOpenIDConnectProvider ListOpenIDConnectProviders DeleteOpenIDConnectProvider
+    AddClientIDToOpenIDConnectProvider RemoveClientIDFromOpenIDConnectProvider UpdateOpenIDConnectProviderThumbprint
+    TagOpenIDConnectProvider UntagOpenIDConnectProvider ListOpenIDConnectProviderTags SimulatePrincipalPolicy SimulateCustomPolicy
+    GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy CreateLoginProfile GetLoginProfile UpdateLoginProfile
+    DeleteLoginProfile ChangePassword GetAccountPasswordPolicy UpdateAccountPasswordPolicy DeleteAccountPasswordPolicy
+    CreateAccountAlias DeleteAccountAlias ListAccountAliases GetAccountSummary GetAccountAuthorizationDetails
+    DeleteServiceLinkedRole GetServiceLinkedRoleDeletionStatus`,
+  sts: `GetCallerIdentity AssumeRole GetSessionToken GetAccessKeyInfo AssumeRoleWithWebIdentity GetFederationToken
+    DecodeAuthorizationMessage`,
+  kms: `CreateKey DescribeKey ListKeys UpdateKeyDescription EnableKey DisableKey ScheduleKeyDeletion CancelKeyDeletion CreateAlias
+    UpdateAlias DeleteAlias ListAliases GetKeyPolicy PutKeyPolicy ListKeyPolicies CreateGrant ListGrants ListRetirableGrants RetireGrant
+    RevokeGrant Encrypt Decrypt ReEncrypt GenerateDataKey GenerateDataKeyWithoutPlaintext GenerateDataKeyPair
+    GenerateDataKeyPairWithoutPlaintext GenerateRandom GenerateMac VerifyMac Sign Verify GetPublicKey EnableKeyRotation
+    DisableKeyRotation GetKeyRotationStatus RotateKeyOnDemand ListKeyRotations TagResource UntagResource ListResourceTags`,
+  cloudtrail: `LookupEvents CreateTrail UpdateTrail DeleteTrail DescribeTrails GetTrail ListTrails GetTrailStatus StartLogging
+    StopLogging PutEventSelectors GetEventSelectors PutInsightSelectors GetInsightSelectors AddTags RemoveTags ListTags ListPublicKeys`,
+  sns: `CreateTopic DeleteTopic ListTopics GetTopicAttributes SetTopicAttributes AddPermission RemovePermission Subscribe
+    ConfirmSubscription Unsubscribe ListSubscriptions ListSubscriptionsByTopic GetSubscriptionAttributes SetSubscriptionAttributes
+    Publish PublishBatch TagResource UntagResource ListTagsForResource GetDataProtectionPolicy PutDataProtectionPolicy`,
+  sqs: `AddPermission CancelMessageMoveTask ChangeMessageVisibility ChangeMessageVisibilityBatch CreateQueue DeleteMessage
+    DeleteMessageBatch DeleteQueue GetQueueAttributes GetQueueUrl ListDeadLetterSourceQueues ListMessageMoveTasks ListQueueTags
+    ListQueues PurgeQueue ReceiveMessage RemovePermission SendMessage SendMessageBatch SetQueueAttributes StartMessageMoveTask TagQueue
+    UntagQueue`,
+  ssm: `PutParameter GetParameter GetParameters GetParametersByPath GetParameterHistory DescribeParameters DeleteParameter
+    DeleteParameters LabelParameterVersion UnlabelParameterVersion AddTagsToResource RemoveTagsFromResource ListTagsForResource`,
+  secretsmanager: `BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret GetRandomPassword
+    GetResourcePolicy GetSecretValue ListSecretVersionIds ListSecrets PutResourcePolicy PutSecretValue RestoreSecret RotateSecret
+    TagResource UntagResource UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy`,
   s3: `ListBuckets CreateBucket HeadBucket DeleteBucket GetBucketLocation PutBucketVersioning GetBucketVersioning PutBucketPolicy
     GetBucketPolicy DeleteBucketPolicy GetBucketEncryption PutBucketEncryption DeleteBucketEncryption GetBucketTagging PutBucketTagging
     DeleteBucketTagging GetBucketAcl GetPublicAccessBlock PutPublicAccessBlock DeletePublicAccessBlock PutBucketNotificationConfiguration
