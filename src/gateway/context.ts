@@ -5,7 +5,7 @@ import { actionOf, authorizeAll } from './authorize.ts';
 import type { Exchange } from './exchange.ts';
 import { singleHeaders } from './identify.ts';
 
-export function createContext(exchange: Exchange, inside = false): OperationContext<string> {
+export function createContext(exchange: Exchange, inside = false, via?: string): OperationContext<string> {
   const { gateway, call, principal, requestId } = exchange;
   const context: OperationContext<string> = {
     ...gateway.platform,
@@ -15,6 +15,7 @@ export function createContext(exchange: Exchange, inside = false): OperationCont
     requestId,
     sourceIp: call.sourceIp,
     userAgent: String(call.headers['user-agent'] ?? ''),
+    via,
     http: inside
       ? undefined
       : {

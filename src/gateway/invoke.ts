@@ -35,6 +35,7 @@ export function createClients(gateway: Gateway): AwsClients {
     service: string,
     operationName: string,
     input: Record<string, unknown>,
+    via?: string,
   ) => {
     const exchange: Exchange = {
       gateway,
@@ -50,7 +51,7 @@ export function createClients(gateway: Gateway): AwsClients {
       input,
     };
     if (!exchange.entry) throw new AwsError('NotImplementedException', `Penstock does not have the service "${service}".`, { status: 501 });
-    exchange.context = createContext(exchange, true);
+    exchange.context = createContext(exchange, true, via);
     try {
       for (const step of innerSteps) await step(exchange);
     } catch (error) {
@@ -62,11 +63,11 @@ export function createClients(gateway: Gateway): AwsClients {
     return exchange.output ?? {};
   };
 
-  const clientsOf = (caller: string, principal: Principal, region: string): Clients =>
+  const clientsOf = (caller: string, principal: Principal, region: string, via?: string): Clients =>
     proxy((service) => {
       const endpoint = gateway.platform.config.serviceEndpoints[service];
       if (endpoint) return remoteClients(service, { endpoint, region });
-      return (operationName, input) => call(caller, principal, region, service, operationName, input);
+      return (operationName, input) => call(caller, principal, region, service, operationName, input, via);
     });
 
   const session = async (who: { role: string; service: string; sessionName: string; region: string; durationSeconds?: number }) => {
@@ -103,8 +104,8 @@ export function createClients(gateway: Gateway): AwsClients {
       const { principal } = await session(who);
       return clientsOf(`${who.service}.amazonaws.com`, principal, who.region);
     },
-    asService: (service, where) => clientsOf(`${service}.amazonaws.com`, servicePrincipal(service, where.account), where.region),
-    asPrincipal: (principal, region) => clientsOf('penstock', principal, region),
+    asService: (service, where) => clientsOf(`${service}.amazonaws.com`, servicePrincipal(service, where.account, where.sourceArn), where.region),
+    asPrincipal: (principal, region, via) => clientsOf(via === undefined ? 'penstock' : `${via}.amazonaws.com`, principal, region, via),
     credentials: async (who) => (await session(who)).credentials,
   };
 }

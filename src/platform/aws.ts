@@ -26,10 +26,13 @@ export interface AwsClients {
    * `codebuild.amazonaws.com`; AccessDenied if not. Sessions are kept until shortly before they expire.
    */
   as(who: { role: string; service: string; sessionName: string; region: string; account?: string }): Promise<Clients>;
-  /** As the service itself (AWS-owned work that needs no role, e.g. writing a trigger's notification). Resource policies see the service principal. */
-  asService(service: string, where: { account: string; region: string }): Clients;
-  /** As this principal (a user on whose behalf a handler goes on). */
-  asPrincipal(principal: Principal, region: string): Clients;
+  /**
+   * As the service itself (AWS-owned work that needs no role, e.g. writing a trigger's notification). Resource policies see the service
+   * principal, `account` as `aws:SourceAccount` and `sourceArn` as `aws:SourceArn`.
+   */
+  asService(service: string, where: { account: string; region: string; sourceArn?: string }): Clients;
+  /** As this principal, on whose behalf a handler goes on. `via` names the service that does it (`kms:ViaService`, `aws:CalledVia`). */
+  asPrincipal(principal: Principal, region: string, via?: string): Clients;
   /** Temporary credentials of a role for users' code (a build), by the same assumption as `as`. */
   credentials(who: { role: string; service: string; sessionName: string; region: string; durationSeconds?: number }): Promise<Credentials>;
 }

@@ -22,6 +22,8 @@ export interface RequestContext extends Platform {
   readonly requestId: string;
   readonly sourceIp: string;
   readonly userAgent: string;
+  /** The service that makes this call for the principal, e.g. `s3`, when the principal does not make it itself. */
+  readonly via?: string;
   /** Further permissions that show only inside the handler; throws AccessDenied as the wire step would. */
   authorize(checks: Check | Check[]): Promise<void>;
   /** Absent for calls from inside. */
@@ -60,6 +62,10 @@ export interface Check {
   resourcePolicy?: string;
   /** The account that owns the resource, when it is not the caller's. */
   resourceAccount?: string;
+  /** True where the resource's policy must let the caller or its account in, whatever the caller's own policies say: KMS keys. */
+  resourcePolicyRequired?: boolean;
+  /** The owner granted just this to the caller by other means than policies (a KMS grant); only an explicit denial stands against it. */
+  granted?: boolean;
 }
 
 export interface OperationDefinition<S extends ServiceName, O extends OperationName<S>> {

@@ -123,7 +123,8 @@ function questionOf(ctx: RequestContext, check: Check & { action: string }, iden
     boundary: identity?.boundary,
     session: session?.map(cachedPolicy),
     resourcePolicy,
-    resourcePolicyRequired: isAssumption(check.action),
+    resourcePolicyRequired: check.resourcePolicyRequired ?? isAssumption(check.action),
+    granted: check.granted,
   };
 }
 

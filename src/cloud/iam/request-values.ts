@@ -5,7 +5,7 @@ import type { Check, RequestContext } from '../../platform/service.ts';
 import type { Tags } from './tables.ts';
 
 type Values = string | string[] | undefined;
-type Request = Pick<RequestContext, 'principal' | 'region' | 'sourceIp' | 'userAgent' | 'http' | 'now'>;
+type Request = Pick<RequestContext, 'principal' | 'region' | 'sourceIp' | 'userAgent' | 'via' | 'http' | 'now'>;
 
 /** Nothing is computed before a policy asks for it. */
 export function requestValues(ctx: Request, check: Check, identityTags: Tags | undefined): Resolve {
@@ -32,6 +32,7 @@ const globals = new Map<string, (ctx: Request, check: Check) => Values>(
     'aws:principalisawsservice': ({ principal }) => String(principal.type === 'Service'),
     'aws:principalservicename': ({ principal }) => (principal.type === 'Service' ? principal.service : undefined),
     'aws:sourceaccount': ({ principal }) => (principal.type === 'Service' ? principal.account : undefined),
+    'aws:sourcearn': ({ principal }) => (principal.type === 'Service' ? principal.sourceArn : undefined),
     'aws:userid': ({ principal }) => (principal.type === 'Service' ? undefined : principal.id),
     'aws:username': ({ principal }) => (principal.type === 'User' ? principal.name : undefined),
     'aws:tokenissuetime': ({ principal }) => sessionOf(principal)?.issuedAt.toISOString(),
@@ -43,7 +44,10 @@ const globals = new Map<string, (ctx: Request, check: Check) => Values>(
     'aws:sourceip': ({ sourceIp }) => sourceIp,
     'aws:tagkeys': (_, check) => (check.requestTags ? Object.keys(check.requestTags) : undefined),
     'aws:useragent': ({ userAgent }) => userAgent,
-    'aws:viaawsservice': () => 'false',
+    'aws:viaawsservice': ({ via }) => String(via !== undefined),
+    'aws:calledvia': ({ via }) => (via === undefined ? undefined : [`${via}.amazonaws.com`]),
+    'aws:calledviafirst': ({ via }) => via && `${via}.amazonaws.com`,
+    'aws:calledvialast': ({ via }) => via && `${via}.amazonaws.com`,
   } satisfies Record<string, (ctx: Request, check: Check) => Values>),
 );
 

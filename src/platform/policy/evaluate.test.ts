@@ -171,6 +171,24 @@ describe('policy evaluation', () => {
     );
   });
 
+  it('asks a key policy for the caller or its account, or a grant instead of both', () => {
+    const key = { action: 'kms:Decrypt', resource: `arn:aws:kms:us-east-1:${account}:key/1`, resourcePolicyRequired: true };
+    const keyPolicy = (AWS: string, more: object = {}) => policy({ Principal: { AWS }, Action: 'kms:*', Resource: '*', ...more });
+    assert.equal(text(ask({ ...key, identity: [all], resourcePolicy: keyPolicy(session.arn) })), 'implicitDeny: resource-based policy');
+    assert.equal(text(ask({ ...key, resourcePolicy: keyPolicy(root.arn) })), 'implicitDeny: identity-based policy');
+    assert.equal(text(ask({ ...key, identity: [all], resourcePolicy: keyPolicy(root.arn) })), 'allowed');
+    assert.equal(text(ask({ ...key, principal: root, resourcePolicy: keyPolicy(alice.arn) })), 'implicitDeny: resource-based policy');
+    assert.equal(text(ask({ ...key, granted: true })), 'allowed');
+    assert.equal(text(ask({ ...key, granted: true, resourceAccount: '999999999999' })), 'allowed');
+    assert.equal(
+      text(ask({ ...key, granted: true, resourcePolicy: keyPolicy('*', { Effect: 'Deny' }) })),
+      'explicitDeny: resource-based policy',
+    );
+    const narrow = [policy({ Action: 's3:*', Resource: '*' })];
+    assert.equal(text(ask({ ...key, granted: true, principal: session })), 'allowed');
+    assert.equal(text(ask({ ...key, granted: true, principal: session, session: narrow })), 'implicitDeny: session policy');
+  });
+
   it('says why, as AWS does', () => {
     const question = { principal: alice, action: 'codecommit:GetRepository', resource: repository };
     const asked = `User: ${alice.arn} is not authorized to perform: codecommit:GetRepository on resource: ${repository}`;

@@ -24,6 +24,8 @@ export interface Question {
   resourcePolicy?: Policy;
   /** True where the owner's policies alone never suffice, as with a role's trust policy. */
   resourcePolicyRequired?: boolean;
+  /** A grant of the resource's owner, which counts as much as a policy that names the caller, and across accounts alone suffices. */
+  granted?: boolean;
 }
 
 export type PolicyKind = 'identity-based policy' | 'resource-based policy' | 'permissions boundary' | 'session policy';
@@ -36,7 +38,7 @@ const ALLOWED: Verdict = { decision: 'allowed' };
 export function evaluate(question: Question): Verdict {
   const { principal, identity, boundary, session, resourcePolicy } = question;
   const action = question.action.toLowerCase();
-  const resource = fromResource(question, action);
+  const resource = withGrant(question, fromResource(question, action));
   const own = decide(identity, question, action);
   const bounded = boundary ? decide([boundary], question, action) : 'allow';
   const inSession = session ? decide(session, question, action) : 'allow';
@@ -57,7 +59,7 @@ export function evaluate(question: Question): Verdict {
     const granted = ownAllows || resource === 'role' || resource === 'anyone';
     if (!granted) return implicit('identity-based policy');
   } else {
-    if (!ownAllows) return implicit('identity-based policy');
+    if (!ownAllows && !question.granted) return implicit('identity-based policy');
     if (!resource) return implicit('resource-based policy');
   }
   if (bounded !== 'allow') return implicit('permissions boundary');
@@ -88,6 +90,12 @@ function decide(policies: readonly Policy[], { resource, resolve }: Question, ac
 }
 
 const STRENGTH: Meant[] = ['account', 'role', 'anyone', 'self'];
+
+/** Sessions that were granted something as their role stay within their limits. */
+function withGrant({ granted, principal }: Question, named: Meant | 'deny' | undefined): Meant | 'deny' | undefined {
+  if (!granted || named === 'deny' || named === 'self') return named;
+  return principal.type === 'AssumedRole' ? 'role' : 'self';
+}
 
 /** The strongest way in which the resource's policy allows the caller. */
 function fromResource({ resourcePolicy, principal, resource, resolve }: Question, action: string): Meant | 'deny' | undefined {
