@@ -32,7 +32,8 @@ export function identify(exchange: Exchange): void {
     (scope && gateway.registry.bySigningName(scope.service)) ??
     (action !== undefined ? gateway.registry.byAction(action, queryParameter(call.query, 'Version')) : undefined);
   if (entry) {
-    useEntry(exchange, entry);
+    // Without a target header it can only be the older form.
+    useEntry(exchange, entry.older ?? entry);
     return;
   }
   if (scope) {

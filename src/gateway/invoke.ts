@@ -104,7 +104,8 @@ export function createClients(gateway: Gateway): AwsClients {
       const { principal } = await session(who);
       return clientsOf(`${who.service}.amazonaws.com`, principal, who.region);
     },
-    asService: (service, where) => clientsOf(`${service}.amazonaws.com`, servicePrincipal(service, where.account, where.sourceArn), where.region),
+    asService: (service, where) =>
+      clientsOf(`${service}.amazonaws.com`, servicePrincipal(service, where.account, where.sourceArn), where.region),
     asPrincipal: (principal, region, via) => clientsOf(via === undefined ? 'penstock' : `${via}.amazonaws.com`, principal, region, via),
     credentials: async (who) => (await session(who)).credentials,
   };

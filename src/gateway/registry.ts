@@ -1,12 +1,15 @@
 /** Finds services and operations by what a request says of them. Built once from the services that this program is put together from. */
 import { loadModel, modelNames, type ServiceModel, signingName } from '../platform/model.ts';
 import type { Service } from '../platform/service.ts';
+import { queryVariant } from './protocols/index.ts';
 
 export interface Entry {
   name: string;
   model: ServiceModel;
   /** Absent when the model is there but nothing is registered yet: every operation answers 501. */
   service: Service | undefined;
+  /** The same service in the query form that older clients speak. */
+  older?: Entry;
 }
 
 export class Registry {
@@ -18,7 +21,8 @@ export class Registry {
     const registered = new Map<string, Service>(services.map((service) => [service.name, service]));
     for (const name of modelNames()) {
       const model = loadModel(name);
-      const entry = { name, model, service: registered.get(name) };
+      const entry: Entry = { name, model, service: registered.get(name) };
+      if (model.metadata.awsQueryCompatible) entry.older = { ...entry, model: queryVariant(model) };
       this.#byName.set(name, entry);
       if (model.metadata.targetPrefix) this.#byTarget.set(model.metadata.targetPrefix, entry);
       this.#bySigningName.set(signingName(model), entry);
@@ -42,7 +46,8 @@ export class Registry {
 
   /** The query service that has this `Version` and knows this `Action`. */
   byAction(action: string, version: string | undefined): Entry | undefined {
-    for (const entry of this.#byName.values()) {
+    for (const known of this.#byName.values()) {
+      const entry = known.older ?? known;
       const { model } = entry;
       if (model.metadata.protocol !== 'query' && model.metadata.protocol !== 'ec2') continue;
       if (version !== undefined && version !== model.metadata.apiVersion) continue;

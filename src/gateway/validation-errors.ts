@@ -98,10 +98,18 @@ function s3Error(violation: Violation): AwsError {
   return new AwsError('InvalidArgument', violation.text, { status: 400, fields: { ArgumentName: member.name } });
 }
 
+/** SQS has a word for what is missing; its limits are its own affair, not its model's. */
+function sqsError(violation: Violation): AwsError {
+  const member = violation.members.at(-1)!.name;
+  if (violation.kind !== 'required') return new AwsError('InvalidParameterValueException', violation.text, { status: 400 });
+  return new AwsError('MissingRequiredParameterException', `The request must contain the parameter ${member}.`, { status: 400 });
+}
+
 /** The error of the first violation, in the service's style, with a message that tells all of them. */
 export function violationError(style: ValidationStyle, model: ServiceModel, operationName: string, violations: Violation[]): AwsError {
   const first = violations[0]!;
   if (model.metadata.serviceId === 'S3') return s3Error(first);
+  if (model.metadata.serviceId === 'SQS') return sqsError(first);
   const code = style === 'named' ? (namedError(model, operationName, first) ?? 'ValidationException') : style;
   return new AwsError(code, validationMessage(violations), { status: 400 });
 }

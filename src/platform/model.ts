@@ -35,6 +35,8 @@ export interface Shape {
   exception?: boolean;
   fault?: boolean;
   error?: { code?: string; httpStatusCode?: number; senderFault?: boolean };
+  /** What the query form of a service that now speaks JSON calls this error. */
+  queryError?: { code: string; httpStatusCode: number };
   timestampFormat?: 'iso8601' | 'rfc822' | 'unixTimestamp';
   xmlNamespace?: { uri: string; prefix?: string };
   locationName?: string;
@@ -46,6 +48,8 @@ export interface OperationModel {
   input?: ShapeRef;
   output?: ShapeRef & { resultWrapper?: string };
   errors?: ShapeRef[];
+  /** `none`: called without a signature. */
+  authtype?: 'none' | string;
   /** Not in AWS's public model: services call it inside the process; over the wire it does not exist. */
   internal?: boolean;
   httpChecksum?: { requestAlgorithmMember?: string; requestChecksumRequired?: boolean; requestValidationModeMember?: string };
@@ -61,6 +65,8 @@ export interface ServiceModel {
     signingName?: string;
     serviceId: string;
     xmlNamespace?: string;
+    /** Present where a JSON service also answers in the query form that it spoke once. */
+    awsQueryCompatible?: object;
   };
   operations: Record<string, OperationModel>;
   /** Names that real AWS knows and this model does not describe: answered 501. */

@@ -15,8 +15,18 @@ export type Principal =
       accessKeyId?: string;
       session?: SessionLimits;
     }
+  /** Who brings a token of an identity provider instead of a signature. `provider`, its ARN, is there once the token was verified. */
+  | { type: 'WebIdentity'; account: string; arn: string; id: string; provider?: string }
   /** Penstock itself, acting as an AWS service, e.g. `codebuild.amazonaws.com`; only inside the process. */
-  | { type: 'Service'; account: string; service: string; arn: string; id: string };
+  | {
+      type: 'Service';
+      account: string;
+      service: string;
+      arn: string;
+      id: string;
+      /** The resource on whose behalf it acts, such as a topic: `aws:SourceArn`. */
+      sourceArn?: string;
+    };
 
 export interface SessionLimits {
   /** Session policy documents (JSON text): the session may do only what these allow as well. */
@@ -25,12 +35,17 @@ export interface SessionLimits {
   /** Keys of `tags` that sessions made by this session inherit. */
   transitiveTagKeys?: string[];
   sourceIdentity?: string;
+  /** Values of condition keys that stay with the session, by lower-case key: what an identity provider's token said. */
+  context?: Record<string, string | string[]>;
   issuedAt: Date;
   expiresAt: Date;
 }
 
+/** An unsigned request; what it may do hangs on what it brings. */
+export const UNSIGNED: Principal = { type: 'WebIdentity', account: 'anonymous', arn: 'anonymous', id: 'anonymous' };
+
 /** The principal that stands for one of our services in one account. */
-export function servicePrincipal(service: string, account: string): Principal {
+export function servicePrincipal(service: string, account: string, sourceArn?: string): Principal {
   const host = `${service}.amazonaws.com`;
-  return { type: 'Service', account, service: host, arn: host, id: host };
+  return { type: 'Service', account, service: host, arn: host, id: host, ...(sourceArn !== undefined && { sourceArn }) };
 }

@@ -13,6 +13,8 @@ export function requestValues(ctx: Request, check: Check, identityTags: Tags | u
   return (key) => {
     const own = conditions.get(key);
     if (own !== undefined) return own;
+    const kept = sessionOf(ctx.principal)?.context?.[key];
+    if (kept !== undefined) return kept;
     const global = globals.get(key);
     if (global) return global(ctx, check);
     const slash = key.indexOf('/');
@@ -33,7 +35,8 @@ const globals = new Map<string, (ctx: Request, check: Check) => Values>(
     'aws:principalservicename': ({ principal }) => (principal.type === 'Service' ? principal.service : undefined),
     'aws:sourceaccount': ({ principal }) => (principal.type === 'Service' ? principal.account : undefined),
     'aws:sourcearn': ({ principal }) => (principal.type === 'Service' ? principal.sourceArn : undefined),
-    'aws:userid': ({ principal }) => (principal.type === 'Service' ? undefined : principal.id),
+    'aws:federatedprovider': ({ principal }) => (principal.type === 'WebIdentity' ? principal.provider : undefined),
+    'aws:userid': ({ principal }) => (principal.type === 'Service' || principal.type === 'WebIdentity' ? undefined : principal.id),
     'aws:username': ({ principal }) => (principal.type === 'User' ? principal.name : undefined),
     'aws:tokenissuetime': ({ principal }) => sessionOf(principal)?.issuedAt.toISOString(),
     'aws:sourceidentity': ({ principal }) => sessionOf(principal)?.sourceIdentity,

@@ -34,10 +34,26 @@ export function errorShape(model: ServiceModel, operationName: string | undefine
   return Object.values(model.shapes).find((shape) => shape.exception && shape.error?.code === code);
 }
 
+/** Codes that the rest of Penstock shares, as query services write them. */
+const QUERY_CODES: Record<string, string> = {
+  AccessDeniedException: 'AccessDenied',
+  InvalidParameterValueException: 'InvalidParameterValue',
+  MissingRequiredParameterException: 'MissingParameter',
+  ValidationException: 'ValidationError',
+};
+
+/** What the query protocol calls an error: as its shape says, where it has one. */
+export function queryCode(model: ServiceModel, operationName: string | undefined, code: string): string {
+  if (code === 'AccessDeniedException' && 'AuthorizationErrorException' in model.shapes) return 'AuthorizationError';
+  const shape = errorShape(model, operationName, code);
+  return shape?.error?.code ?? shape?.queryError?.code ?? QUERY_CODES[code] ?? code;
+}
+
 /** 500 for a fault, 400 for a client's error that says nothing else. */
 export function errorStatus(shape: Shape | undefined, code: string, explicit: number | undefined): number {
   if (explicit !== undefined) return explicit;
   if (shape?.error?.httpStatusCode !== undefined) return shape.error.httpStatusCode;
+  if (shape?.queryError) return shape.queryError.httpStatusCode;
   if (shape?.fault) return 500;
   return COMMON[code] ?? 400;
 }

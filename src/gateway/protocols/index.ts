@@ -8,6 +8,7 @@ import { restXmlCodec } from './rest-xml.ts';
 
 export type { Codec, WireError, WireResponse } from './codec.ts';
 export { takesStream } from './http-bindings.ts';
+export { queryVariant } from './query-variant.ts';
 export { findRestOperation } from './routes.ts';
 
 const CODECS: Partial<Record<Protocol, Codec>> = {

@@ -2,7 +2,7 @@
 import { AwsError } from '../../platform/errors.ts';
 import type { ServiceModel, Shape, ShapeRef } from '../../platform/model.ts';
 import { type Codec, perModel, setOwn, type WireRequest, type WireResponse } from './codec.ts';
-import { errorShape, errorStatus } from './error-status.ts';
+import { errorShape, errorStatus, queryCode } from './error-status.ts';
 import { parseTimestamp } from './timestamps.ts';
 import { escapeXml } from './xml.ts';
 import { element, namespaceAttribute, xmlWriter } from './xml-values.ts';
@@ -141,9 +141,6 @@ function responseHeaders(requestId: string): Record<string, string> {
   return { 'content-type': 'text/xml', 'x-amzn-RequestId': requestId };
 }
 
-/** Codes that the rest of Penstock shares, as query services write them. */
-const QUERY_CODES: Record<string, string> = { AccessDeniedException: 'AccessDenied', ValidationException: 'ValidationError' };
-
 export const queryCodec: Codec = {
   async decode(model, operationName, request) {
     const input = model.operations[operationName]!.input;
@@ -161,7 +158,7 @@ export const queryCodec: Codec = {
   },
 
   encodeError(model, operationName, error): WireResponse {
-    const wireCode = QUERY_CODES[error.code] ?? error.code;
+    const wireCode = queryCode(model, operationName, error.code);
     const shape = errorShape(model, operationName, wireCode);
     const status = errorStatus(shape, wireCode, error.status);
     const namespace = namespaceAttribute(model.metadata.xmlNamespace ? { uri: model.metadata.xmlNamespace } : undefined);

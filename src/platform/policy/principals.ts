@@ -24,11 +24,13 @@ export function compilePrincipals({ principal, notPrincipal }: StatementSource):
 function compileTest(source: PrincipalSource): PrincipalTest {
   const aws = source === '*' ? ['*'] : (source.AWS ?? []);
   const services = new Set(source === '*' ? [] : (source.Service ?? []).map(serviceName));
+  const federated = new Set(source === '*' ? [] : source.Federated);
   const anyone = aws.includes('*');
   const accounts = new Set(aws.map((value) => ROOT_ARN.exec(value)?.[1] ?? (/^\d{12}$/.test(value) ? value : '')));
   const arns = new Set(aws);
   return (who) => {
-    if (who.type === 'Service') return services.has(who.service) ? 'self' : source === '*' ? 'anyone' : undefined;
+    if (who.type === 'Service') return services.has(who.service) ? 'self' : anyone ? 'anyone' : undefined;
+    if (who.type === 'WebIdentity') return who.provider !== undefined && federated.has(who.provider) ? 'self' : undefined;
     if (arns.has(who.arn)) return who.type === 'Root' ? 'account' : 'self';
     if (who.type === 'AssumedRole' && arns.has(who.roleArn)) return 'role';
     if (anyone) return 'anyone';
