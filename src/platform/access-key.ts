@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const ID_BYTES = 10;
 
-/** `AKIA` for a user's key, `ASIA` for a session's. As on AWS, the account can be read out of the id. */
-export function newAccessKeyId(prefix: 'AKIA' | 'ASIA', account: string): string {
+/** `AKIA` for a user's key, `ASIA` for a session's, `APKA` for an SSH public key. As on AWS, the account can be read out of the id. */
+export function newAccessKeyId(prefix: 'AKIA' | 'ASIA' | 'APKA', account: string): string {
   const bytes = randomBytes(ID_BYTES);
   // The first bit says that the next forty are the account.
   const head = (1n << 47n) | (BigInt(account) << 7n) | BigInt(bytes[5]! & 0x7f);
@@ -15,9 +15,17 @@ export function newAccessKeyId(prefix: 'AKIA' | 'ASIA', account: string): string
 
 /** Undefined when the id does not have the form. */
 export function accountOfAccessKey(accessKeyId: string): string | undefined {
-  const found = /^(?:AKIA|ASIA)([A-Z2-7]{16})$/.exec(accessKeyId);
-  if (!found) return undefined;
-  const head = fromBase32(found[1]!).readUIntBE(0, 6);
+  return accountIn(/^(?:AKIA|ASIA)([A-Z2-7]{16})$/.exec(accessKeyId)?.[1]);
+}
+
+/** The same of the id of an SSH public key. */
+export function accountOfSshKey(id: string): string | undefined {
+  return accountIn(/^APKA([A-Z2-7]{16})$/.exec(id)?.[1]);
+}
+
+function accountIn(digits: string | undefined): string | undefined {
+  if (digits === undefined) return undefined;
+  const head = fromBase32(digits).readUIntBE(0, 6);
   return ((BigInt(head) >> 7n) & 0xff_ffff_ffffn).toString().padStart(12, '0');
 }
 

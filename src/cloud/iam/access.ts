@@ -1,6 +1,6 @@
 /** What the gateway asks IAM on every request: whose credentials are these, and may they do this? */
 
-import { accountOfAccessKey } from '../../platform/access-key.ts';
+import { accountOfAccessKey, accountOfSshKey } from '../../platform/access-key.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { cachedPolicy, type Policy } from '../../platform/policy/document.ts';
@@ -22,6 +22,8 @@ export interface Access {
   ): Promise<{ secret: string; principal: Principal } | 'unknown' | 'invalid-token' | 'expired'>;
   /** The user of a service-specific credential (`name-at-ACCOUNT` and its password); undefined when it is wrong or not active. */
   gitPassword(user: string, password: string): Promise<Principal | undefined>;
+  /** The user of an active SSH public key (`APKA…`), and the key as the SSH protocol carries it; undefined when there is none. */
+  sshKey(id: string): Promise<{ publicKey: Buffer; principal: Principal } | undefined>;
   /** Throws AccessDeniedException, which each protocol writes in its own way, unless the caller may do what `check` asks. */
   authorize(context: RequestContext, check: Check & { action: string }): Promise<void>;
 }
@@ -64,6 +66,14 @@ export function createAccess(platform: Platform): Access {
 
   return {
     credentials: async (accessKeyId, token) => (token === undefined ? longTerm(accessKeyId) : temporary(accessKeyId, token)),
+
+    async sshKey(id) {
+      const account = accountOfSshKey(id);
+      if (account === undefined) return undefined;
+      const key = await cache.get(account, `ssh:${id}`, () => loadSshKey(platform, id));
+      const user = key && (await identityOf(account, key.userId));
+      return user && { publicKey: key.publicKey, principal: userPrincipal(user, id) };
+    },
 
     async gitPassword(userName, password) {
       const account = /^[\w+=,.@-]+-at-(\d{12})$/.exec(userName)?.[1];
@@ -174,6 +184,16 @@ async function loadAccessKey(platform: Platform, id: string): Promise<AccessKey 
     .where('id', '=', id)
     .executeTakeFirst();
   return row && { userId: row.user_id, secret: openSecret(platform.keyring, id, row.secret), active: row.active };
+}
+
+async function loadSshKey(platform: Platform, id: string): Promise<{ userId: string; publicKey: Buffer } | undefined> {
+  const row = await platform.read
+    .selectFrom('iam.ssh_keys')
+    .select(['user_id', 'public_key'])
+    .where('id', '=', id)
+    .where('active', '=', true)
+    .executeTakeFirst();
+  return row && { userId: row.user_id, publicKey: row.public_key };
 }
 
 async function loadPassword(platform: Platform, userName: string) {

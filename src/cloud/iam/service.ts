@@ -11,6 +11,7 @@ import { policyVersions } from './policy-versions.ts';
 import { roles } from './roles.ts';
 import { serviceCredentials } from './service-credentials.ts';
 import { serviceLinkedRoles } from './service-linked-roles.ts';
+import { sshKeys } from './ssh-keys.ts';
 import { users } from './users.ts';
 
 export const iam = defineService('iam', {
@@ -27,6 +28,7 @@ export const iam = defineService('iam', {
     ...instanceProfiles,
     ...accessKeys,
     ...serviceCredentials,
+    ...sshKeys,
   },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'ValidationError',

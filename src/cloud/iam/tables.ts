@@ -45,6 +45,15 @@ declare module '../../platform/platform.ts' {
       last_used_service: ColumnType<string | null, string | null | undefined>;
       last_used_region: ColumnType<string | null, string | null | undefined>;
     };
+    'iam.ssh_keys': {
+      id: string;
+      user_id: string;
+      type: string;
+      public_key: Buffer;
+      comment: string;
+      active: boolean;
+      created_at: Date;
+    };
     'iam.service_credentials': {
       id: string;
       user_id: string;

@@ -19,6 +19,7 @@ import {
 } from './entities.ts';
 import { deleteConflict } from './errors.ts';
 import { requireNoPolicies } from './inline-policies.ts';
+import { requireNoSshKeys } from './ssh-keys.ts';
 
 const createUser = operation('iam', 'CreateUser', {
   authorize: (input, ctx) => onNew('user', input.UserName, ctx, input),
@@ -70,6 +71,7 @@ const deleteUser = operation('iam', 'DeleteUser', {
     await changeEntity(ctx, 'user', UserName, async (tx, user) => {
       await requireNoPolicies(tx, user);
       await requireNothingOwned(tx, user);
+      await requireNoSshKeys(tx, user);
       await deleteEntity(tx, user);
     });
     return {};
