@@ -5,11 +5,12 @@
  *     DIRECTORY/data/<segment>/…/<xy>=/<name>  blobs; `xy` are the first two characters of the last segment, so that no directory grows
  *                                             beyond what file systems and readdir like. `=` is in no segment, so files and folders never clash.
  */
-import { createHash, createSecretKey, type Hash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { addAbortSignal, Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
 import { type BlobInfo, BlobNotFoundError, type BlobStore, type ByteRange, checkBlobKey, clampRange } from './port.ts';
 import {
   CHUNK_BYTES,
@@ -22,15 +23,13 @@ import {
   openFooter,
   openHeader,
   SEALED_CHUNK_BYTES,
-  sealChunk,
   sealedBytes,
   sealFooter,
 } from './sealed-format.ts';
+import { SealingWriter } from './sealing.ts';
 
-/** Chunks written or read by one system call: 1 MiB. */
+/** Chunks read by one system call: 1 MiB. */
 const CHUNKS_PER_CALL = 16;
-/** A body that comes in crumbs is put together: a copy is cheaper than so many calls. */
-const MAX_PIECES = 64;
 const SHARD_MARK = '=';
 
 /** Opens the store in `directory`, making it (mode 0700) when it is not there. `key`: 32 bytes that wrap the blobs' own keys. */
@@ -47,7 +46,7 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
     try {
       try {
         signal?.throwIfAborted();
-        const footer = await writeSealed(file, key, blobKey, signal && body instanceof Readable ? addAbortSignal(signal, body) : body);
+        const footer = await writeSealed(file, key, blobKey, body, signal);
         await file.datasync();
         const { mtime } = await file.stat();
         signal?.throwIfAborted();
@@ -100,65 +99,26 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
   };
 }
 
-async function writeSealed(file: FileHandle, storeKey: Buffer, blobKey: string, body: Readable | Uint8Array): Promise<Footer> {
+async function writeSealed(
+  file: FileHandle,
+  storeKey: Buffer,
+  blobKey: string,
+  body: Readable | Uint8Array,
+  signal?: AbortSignal,
+): Promise<Footer> {
   const { dataKey, header } = newHeader(storeKey, blobKey);
-  // As an object it is taken over by the cipher once, not for each chunk.
-  const key = createSecretKey(dataKey);
-  const digest = createHash('sha256');
-  let size = 0;
-  let index = 0;
-  let pending = [header];
-  // One call writes while the next chunks are sealed.
-  let writing = Promise.resolve();
-  for await (const { pieces, length, last } of chunksOf(body, digest)) {
-    size += length;
-    pending.push(...sealChunk(key, index++, last, pieces));
-    if (index % CHUNKS_PER_CALL !== 0) continue;
-    await writing;
-    writing = writeAll(file, pending);
-    writing.catch(() => undefined); // Thrown by the next await; not to be taken for unhandled until then.
-    pending = [];
+  await file.writeFile(header);
+  const writer = new SealingWriter(file, dataKey);
+  const closed = new Promise((resolve) => writer.once('close', resolve));
+  try {
+    if (body instanceof Readable) await pipeline(body, writer, { signal });
+    else await finished(writer.end(body));
+  } finally {
+    writer.destroy();
+    await closed;
   }
-  await writing;
-  const footer = { size, sha256: digest.digest('hex') };
-  await writeAll(file, [...pending, sealFooter(dataKey, footer)]);
-  return footer;
-}
-
-/** A chunk's bytes, in the pieces that they came in. */
-interface Chunk {
-  pieces: Uint8Array[];
-  length: number;
-  last: boolean;
-}
-
-/** Cuts the body into full chunks and a last one, whatever pieces it comes in. */
-async function* chunksOf(body: Readable | Uint8Array, digest: Hash): AsyncGenerator<Chunk> {
-  let pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of body instanceof Readable ? body : [body]) {
-    let bytes: Uint8Array = typeof piece === 'string' ? Buffer.from(piece) : piece;
-    digest.update(bytes);
-    // A full chunk is held back until more comes: it may be the last.
-    while (length + bytes.length > CHUNK_BYTES) {
-      const rest = CHUNK_BYTES - length;
-      yield { pieces: [...pieces, bytes.subarray(0, rest)], length: CHUNK_BYTES, last: false };
-      bytes = bytes.subarray(rest);
-      pieces = [];
-      length = 0;
-    }
-    pieces.push(bytes);
-    length += bytes.length;
-    if (pieces.length === MAX_PIECES) pieces = [Buffer.concat(pieces)];
-  }
-  yield { pieces, length, last: true };
-}
-
-async function writeAll(file: FileHandle, buffers: Buffer[]): Promise<void> {
-  const wanted = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
-  const { bytesWritten } = await file.writev(buffers);
-  // A short write is how a disk that fills up first shows; writing the rest then tells the reason.
-  if (bytesWritten < wanted) await file.writeFile(Buffer.concat(buffers).subarray(bytesWritten));
+  await file.writeFile(sealFooter(dataKey, writer.footer));
+  return writer.footer;
 }
 
 /** Plain bytes of an open file, from `range.start` to `range.end`; closes the file at the end or when destroyed. */
