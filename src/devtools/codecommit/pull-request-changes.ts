@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Selectable } from 'kysely';
 import type { Platform, Transaction } from '../../platform/platform.ts';
+import type { Principal } from '../../platform/principal.ts';
+import { callerTags, javaDate } from './event-details.ts';
 import type { ReferenceChange } from './references.ts';
 import type { Repository } from './repository.ts';
 import { repositoryArn } from './repository.ts';
@@ -124,6 +126,40 @@ export async function closeMerged(
   await tx.emit(stateChange(platform, repository, after, 'pullRequestMergeStatusUpdated', merge.by, words));
 }
 
+/** What happened to the approval of a pull request: its rules, who approved, whether the rules apply. */
+export interface Review {
+  type: 'RULE_CREATED' | 'RULE_UPDATED' | 'RULE_DELETED' | 'RULE_OVERRIDDEN' | 'STATE_CHANGED';
+  /** For DescribePullRequestEvents. */
+  history: Record<string, string>;
+  /** What the event tells beyond the pull request. */
+  told: Record<string, string>;
+  words: string;
+}
+
+const reviewEvents: Record<Review['type'], string> = {
+  RULE_CREATED: 'pullRequestApprovalRuleCreated',
+  RULE_UPDATED: 'pullRequestApprovalRuleUpdated',
+  RULE_DELETED: 'pullRequestApprovalRuleDeleted',
+  RULE_OVERRIDDEN: 'pullRequestApprovalRuleOverridden',
+  STATE_CHANGED: 'pullRequestApprovalStateChanged',
+};
+
+export async function announceReview(
+  ctx: Platform & { principal: Principal },
+  tx: Transaction,
+  repository: Repository,
+  before: PullRequest,
+  { type, history, told, words }: Review,
+): Promise<void> {
+  const now = ctx.now();
+  const caller = ctx.principal.arn;
+  const after = await set(tx, before, { last_activity_at: now });
+  await record(tx, after, `PULL_REQUEST_APPROVAL_${type}`, caller, now, history);
+  const all = `Event: Updated. Pull request: ${after.id}. Additional information: ${words}`;
+  const more = { ...told, ...callerTags(ctx.principal) };
+  await tx.emit(stateChange(ctx, repository, after, reviewEvents[type], caller, all, more));
+}
+
 /** Changes the row; gives it back as it is then. */
 export async function set(
   tx: Transaction,
@@ -153,7 +189,15 @@ async function record(
 }
 
 /** The event "CodeCommit Pull Request State Change", as in the user guide's "Monitoring CodeCommit events". */
-function stateChange(platform: Platform, repository: Repository, pullRequest: PullRequest, event: string, caller: string, words: string) {
+function stateChange(
+  platform: Platform,
+  repository: Repository,
+  pullRequest: PullRequest,
+  event: string,
+  caller: string,
+  words: string,
+  more: Record<string, string> = {},
+) {
   const { account, region, merge_option } = pullRequest;
   return {
     account,
@@ -163,6 +207,7 @@ function stateChange(platform: Platform, repository: Repository, pullRequest: Pu
     resources: [repositoryArn(repository, repository.name)],
     time: platform.now(),
     detail: {
+      ...more,
       author: pullRequest.author,
       callerUserArn: caller,
       creationDate: javaDate(pullRequest.created_at),
@@ -183,12 +228,6 @@ function stateChange(platform: Platform, repository: Repository, pullRequest: Pu
       title: pullRequest.title,
     },
   };
-}
-
-/** `Wed Nov 06 19:02:14 UTC 2019`: how these events write a date. */
-function javaDate(time: Date): string {
-  const [day, date, month, year, clock] = time.toUTCString().replace(',', '').split(' ');
-  return `${day} ${month} ${date} ${clock} UTC ${year}`;
 }
 
 function shortName(reference: string): string {

@@ -63,13 +63,22 @@ export const updatePullRequestStatus = operation('codecommit', 'UpdatePullReques
 });
 
 async function change(ctx: RequestContext, pullRequestId: string, make: (tx: Transaction, open: PullRequest) => Promise<unknown>) {
+  await changeOpen(ctx, pullRequestId, make);
+  return { pullRequest: await describe(ctx, await findPullRequest(ctx, pullRequestId)) };
+}
+
+/** One transaction on a pull request, which is open and which nobody else changes meanwhile; else `PullRequestAlreadyClosedException`. */
+export async function changeOpen<T>(
+  ctx: RequestContext,
+  pullRequestId: string,
+  make: (tx: Transaction, open: PullRequest, repository: Repository) => Promise<T>,
+): Promise<T> {
   const found = await findPullRequest(ctx, pullRequestId);
-  await ctx.transaction(async (tx) => {
+  return ctx.transaction(async (tx) => {
     const locked = await lock(tx, found);
     if (locked.status === 'CLOSED') throw alreadyClosed(locked.id);
-    await make(tx, locked);
+    return make(tx, locked, found.repository);
   });
-  return { pullRequest: await describe(ctx, await findPullRequest(ctx, pullRequestId)) };
 }
 
 export function alreadyClosed(id: number): AwsError {

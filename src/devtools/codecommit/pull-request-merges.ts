@@ -7,6 +7,7 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { Reconciler, RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
+import { requireApproval } from './approval-rows.ts';
 import type { MergeRequest } from './merge-commit.ts';
 import { mergeOnto, movedMeanwhile } from './merge-commit.ts';
 import type { MergeOption } from './merge-tips.ts';
@@ -61,6 +62,7 @@ async function merge(ctx: RequestContext, option: MergeOption, input: PullReques
   }
   if (found.status === 'CLOSED') throw alreadyClosed(found.id);
   checkSource(found, input.sourceCommitId);
+  await requireApproval(ctx.read, found);
   const { source, destination } = await findCommits(ctx, found);
   const branch = describeRef(found.destination_ref).shortName;
   const tips = await findRelatedTips(ctx, {
@@ -72,6 +74,8 @@ async function merge(ctx: RequestContext, option: MergeOption, input: PullReques
     const locked = await lock(tx, found);
     if (locked.status === 'CLOSED') throw alreadyClosed(locked.id);
     if (locked.source_commit !== source) throw sourceMoved(locked);
+    // Once more, now that nobody can take an approval back.
+    await requireApproval(tx.sql, locked);
     await closeMerged(ctx, tx, repository, locked, { by: ctx.principal.arn, option, destination, commit });
   };
   const commitMessage = input.commitMessage || `Merge pull request ${found.id}: ${found.title}`;

@@ -5,12 +5,15 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Check, RequestContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
+import { describeRule, rulesOf } from './approval-rows.ts';
+import { openToken, pageOf, pageSize } from './pages.ts';
 import type { PullRequest } from './pull-request-changes.ts';
 import type { Repository } from './repository.ts';
 import { findRepository, onRepository, openRepository } from './repository.ts';
 
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
+const MAX_EVENTS = 100;
 
 export const getPullRequest = operation('codecommit', 'GetPullRequest', {
   authorize: onPullRequest,
@@ -26,9 +29,9 @@ export const listPullRequests = operation('codecommit', 'ListPullRequests', {
     if (authorArn !== undefined && !authorArn.startsWith('arn:')) {
       throw ctx.error('InvalidAuthorArnException', `The Amazon Resource Name (ARN) is not valid: ${authorArn.slice(0, 200)}`);
     }
-    const limit = pageSize(maxResults);
+    const limit = pageSize(maxResults, DEFAULT_PAGE, MAX_PAGE);
     const scope = `codecommit:ListPullRequests:${repository.id}:${authorArn}:${pullRequestStatus}`;
-    const before = openToken(ctx, scope, nextToken);
+    const before = openToken<number>(ctx, scope, nextToken);
     const rows = await ctx.read
       .selectFrom('codecommit.pull_requests')
       .select('id')
@@ -39,11 +42,8 @@ export const listPullRequests = operation('codecommit', 'ListPullRequests', {
       .orderBy('id', 'desc')
       .limit(limit + 1)
       .execute();
-    const page = rows.slice(0, limit).map(({ id }) => id);
-    return {
-      pullRequestIds: page.map(String),
-      nextToken: rows.length > limit ? ctx.paging.seal(scope, page.at(-1)) : undefined,
-    };
+    const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ id }) => id);
+    return { pullRequestIds: page.map(({ id }) => String(id)), nextToken: next };
   },
 });
 
@@ -55,9 +55,9 @@ export const describePullRequestEvents = operation('codecommit', 'DescribePullRe
     if (actorArn !== undefined && !actorArn.startsWith('arn:')) {
       throw ctx.error('InvalidActorArnException', `The Amazon Resource Name (ARN) is not valid: ${actorArn.slice(0, 200)}`);
     }
-    const limit = pageSize(maxResults);
+    const limit = pageSize(maxResults, MAX_EVENTS);
     const scope = `codecommit:DescribePullRequestEvents:${repository.id}:${pullRequest.id}:${pullRequestEventType}:${actorArn}`;
-    const after = openToken(ctx, scope, nextToken);
+    const after = openToken<number>(ctx, scope, nextToken);
     const rows = await ctx.read
       .selectFrom('codecommit.pull_request_events')
       .selectAll()
@@ -70,7 +70,7 @@ export const describePullRequestEvents = operation('codecommit', 'DescribePullRe
       .orderBy('id')
       .limit(limit + 1)
       .execute();
-    const page = rows.slice(0, limit);
+    const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ id }) => id);
     const pullRequestEvents = await Promise.all(
       page.map(async ({ type, actor, at, detail }) => ({
         pullRequestId,
@@ -80,7 +80,7 @@ export const describePullRequestEvents = operation('codecommit', 'DescribePullRe
         ...(await eventMetadata(ctx, pullRequest, type, detail)),
       })),
     );
-    return { pullRequestEvents, nextToken: rows.length > limit ? ctx.paging.seal(scope, page.at(-1)!.id) : undefined };
+    return { pullRequestEvents, nextToken: next };
   },
 });
 
@@ -112,6 +112,14 @@ async function eventMetadata(
       const mergeMetadata = { isMerged: true, mergedBy, mergeCommitId, mergeOption };
       return { pullRequestMergedStateChangedEventMetadata: { repositoryName, destinationReference: destination_ref, mergeMetadata } };
     }
+    case 'PULL_REQUEST_APPROVAL_RULE_CREATED':
+    case 'PULL_REQUEST_APPROVAL_RULE_UPDATED':
+    case 'PULL_REQUEST_APPROVAL_RULE_DELETED':
+      return { approvalRuleEventMetadata: detail };
+    case 'PULL_REQUEST_APPROVAL_RULE_OVERRIDDEN':
+      return { approvalRuleOverriddenEventMetadata: detail };
+    case 'PULL_REQUEST_APPROVAL_STATE_CHANGED':
+      return { approvalStateChangedEventMetadata: detail };
     default:
       return { pullRequestStatusChangedEventMetadata: { pullRequestStatus: detail.pullRequestStatus as PullRequest['status'] } };
   }
@@ -190,7 +198,7 @@ export async function describe(ctx: RequestContext, found: FoundPullRequest): Pr
     authorArn: found.author,
     clientRequestToken: found.client_request_token ?? undefined,
     revisionId: found.revision_id,
-    approvalRules: [],
+    approvalRules: (await rulesOf(ctx.read, found)).map(describeRule),
     pullRequestTargets: [
       {
         repositoryName: repository.name,
@@ -213,18 +221,4 @@ export async function describe(ctx: RequestContext, found: FoundPullRequest): Pr
 async function baseOf(ctx: RequestContext, repository: Repository, source: string, destination: string): Promise<string | undefined> {
   await openRepository(ctx, repository);
   return mergeBase(gitStore(ctx).cache.base(repository.id), source, destination);
-}
-
-function pageSize(wanted: number | undefined): number {
-  if (wanted !== undefined && wanted < 1) {
-    throw new AwsError('InvalidMaxResultsException', `The specified number of maximum results is not valid: ${wanted}`);
-  }
-  return Math.min(wanted ?? DEFAULT_PAGE, MAX_PAGE);
-}
-
-function openToken(ctx: RequestContext, scope: string, token: string | undefined): number | undefined {
-  if (token === undefined) return undefined;
-  const position = ctx.paging.open<number>(scope, token);
-  if (position === undefined) throw new AwsError('InvalidContinuationTokenException', 'The specified continuation token is not valid.');
-  return position;
 }

@@ -1,6 +1,8 @@
 /** CodeCommit: private git repositories, by git itself (see the git doors) and by this API. */
 import { gitStore } from '../../git/store.ts';
 import { defineService } from '../../platform/service.ts';
+import * as approvalRules from './approval-rules.ts';
+import * as approvalStates from './approval-states.ts';
 import * as branches from './branches.ts';
 import { batchGetCommits, getCommit } from './commits.ts';
 import { createCommit } from './create-commit.ts';
@@ -61,6 +63,14 @@ export const codecommit = defineService('codecommit', {
     mergePullRequestByFastForward: pullRequestMerges.mergePullRequestByFastForward,
     mergePullRequestBySquash: pullRequestMerges.mergePullRequestBySquash,
     mergePullRequestByThreeWay: pullRequestMerges.mergePullRequestByThreeWay,
+    createPullRequestApprovalRule: approvalRules.createPullRequestApprovalRule,
+    updatePullRequestApprovalRuleContent: approvalRules.updatePullRequestApprovalRuleContent,
+    deletePullRequestApprovalRule: approvalRules.deletePullRequestApprovalRule,
+    updatePullRequestApprovalState: approvalStates.updatePullRequestApprovalState,
+    getPullRequestApprovalStates: approvalStates.getPullRequestApprovalStates,
+    overridePullRequestApprovalRules: approvalStates.overridePullRequestApprovalRules,
+    getPullRequestOverrideState: approvalStates.getPullRequestOverrideState,
+    evaluatePullRequestApprovalRules: approvalStates.evaluatePullRequestApprovalRules,
     tagResource,
     untagResource,
     listTagsForResource,

@@ -84,6 +84,54 @@ export interface PullRequestEventsTable {
   detail: JSONColumnType<Record<string, string>>;
 }
 
+export interface ApprovalRuleTemplatesTable {
+  id: string;
+  account: string;
+  region: string;
+  name: string;
+  description: string | null;
+  content: string;
+  created_at: Date;
+  updated_at: Date;
+  updated_by: string;
+}
+
+export interface ApprovalRuleAssociationsTable {
+  template_id: string;
+  repository_id: string;
+}
+
+export interface ApprovalRulesTable {
+  id: string;
+  account: string;
+  region: string;
+  pull_request_id: number;
+  name: string;
+  content: string;
+  template_id: string | null;
+  template_name: string | null;
+  created_at: Date;
+  updated_at: Date;
+  updated_by: string;
+}
+
+export interface ApprovalsTable {
+  account: string;
+  region: string;
+  pull_request_id: number;
+  revision_id: string;
+  user_arn: string;
+  approved_at: Date;
+}
+
+export interface ApprovalOverridesTable {
+  account: string;
+  region: string;
+  pull_request_id: number;
+  revision_id: string;
+  overrider: string;
+}
+
 declare module '../../platform/platform.ts' {
   interface Tables {
     'codecommit.repositories': RepositoriesTable;
@@ -93,5 +141,10 @@ declare module '../../platform/platform.ts' {
     'codecommit.pull_request_numbers': PullRequestNumbersTable;
     'codecommit.pull_requests': PullRequestsTable;
     'codecommit.pull_request_events': PullRequestEventsTable;
+    'codecommit.approval_rule_templates': ApprovalRuleTemplatesTable;
+    'codecommit.approval_rule_associations': ApprovalRuleAssociationsTable;
+    'codecommit.approval_rules': ApprovalRulesTable;
+    'codecommit.approvals': ApprovalsTable;
+    'codecommit.approval_overrides': ApprovalOverridesTable;
   }
 }
