@@ -1,4 +1,5 @@
 /** Questions about the history of a cached repository that git's own programs answer best. Ids must be of commits that are there. */
+import { noteHistoryTime } from './commit-graph.ts';
 import type { GitPlace } from './program.ts';
 import { runGit } from './program.ts';
 
@@ -15,4 +16,28 @@ export async function divergence(place: GitPlace, one: string, other: string, li
   const result = await runGit(['rev-list', '--count', `--max-count=${limit}`, `${one}...${other}`], { place });
   if (result.code !== 0) throw new Error(`git rev-list failed: ${result.stderr.trim()}`);
   return Number(result.stdout.toString());
+}
+
+export interface LinkedCommit {
+  id: string;
+  /** Those of the list that come next below it. */
+  parents: string[];
+}
+
+/**
+ * At most `count` commits from `tips` backwards that changed `path` (as trees hold it; empty for anything), children before parents, with side
+ * branches left out that had no part in what became of it.
+ */
+export async function commitsThatChanged(place: GitPlace, tips: string[], path: string, count: number): Promise<LinkedCommit[]> {
+  const paths = path === '' ? [] : ['--', Buffer.from(path, 'latin1').toString()];
+  const args = ['rev-list', '--topo-order', '--parents', `--max-count=${count}`, '--stdin', ...paths];
+  const started = performance.now();
+  const result = await runGit(args, { place, env: { GIT_LITERAL_PATHSPECS: '1' }, input: tips.map((tip) => `${tip}\n`).join('') });
+  if (result.code !== 0) throw new Error(`git rev-list failed: ${result.stderr.trim()}`);
+  noteHistoryTime(place, tips, performance.now() - started);
+  const lines = result.stdout.toString('latin1').split('\n').filter(Boolean);
+  return lines.map((line) => {
+    const [id, ...parents] = line.split(' ');
+    return { id: id!, parents };
+  });
 }

@@ -38,6 +38,15 @@ export class ObjectReaders {
     return this.#ask(repository, 'contents', id) as Promise<ReadObject | undefined>;
   }
 
+  /**
+   * What is at `path` of a commit's tree (the tree itself for an empty path), found by git in one question instead of one for each folder on
+   * the way. `path` as trees hold it, see objects.ts.
+   */
+  async readAt(repository: string, commit: string, path: string): Promise<ReadObject | undefined> {
+    if (!isObjectId(commit) || path.includes('\n')) throw new RangeError(`Nothing to be read at: ${commit}:${path}`);
+    return this.#send(repository, 'contents', path === '' ? `${commit}^{tree}` : `${commit}:${path}`) as Promise<ReadObject | undefined>;
+  }
+
   /** Ends the repository's process, if any. */
   close(repository: string): void {
     this.#processes.get(repository)?.end();
@@ -50,12 +59,16 @@ export class ObjectReaders {
 
   async #ask(repository: string, command: 'info' | 'contents', id: string): Promise<ObjectInfo | ReadObject | undefined> {
     if (!isObjectId(id)) throw new RangeError(`Not an object id: ${id}`);
+    return this.#send(repository, command, id);
+  }
+
+  async #send(repository: string, command: 'info' | 'contents', name: string): Promise<ObjectInfo | ReadObject | undefined> {
     try {
-      return await this.#process(repository).ask(command, id);
+      return await this.#process(repository).ask(command, name);
     } catch (error) {
       // The process was killed or its cache was removed under it: once more with a new one.
       if (!(error instanceof CatFileEnded)) throw error;
-      return this.#process(repository).ask(command, id);
+      return this.#process(repository).ask(command, name);
     }
   }
 
@@ -113,13 +126,14 @@ class CatFile {
     this.#rest();
   }
 
-  ask(command: Question['command'], id: string): Promise<ObjectInfo | ReadObject | undefined> {
+  /** `name`: bytes as latin1, without a line feed. */
+  ask(command: Question['command'], name: string): Promise<ObjectInfo | ReadObject | undefined> {
     if (!this.alive) return Promise.reject(new CatFileEnded('git cat-file has ended.'));
     clearTimeout(this.#idle);
     this.#hold(true);
     return new Promise((resolve, reject) => {
       this.#questions.push({ command, resolve, reject });
-      this.#child.stdin!.write(`${command} ${id}\n`);
+      this.#child.stdin!.write(`${command} ${name}\n`, 'latin1');
     });
   }
 
@@ -163,8 +177,10 @@ class CatFile {
     const question = this.#questions[0];
     const end = buffer.indexOf(0x0a);
     if (!question || end < 0) return 0;
-    const [, type, length] = buffer.toString('latin1', 0, end).split(' ');
-    if (type === 'missing' || type === 'ambiguous') {
+    const line = buffer.toString('latin1', 0, end);
+    const [, type, length] = line.split(' ');
+    // What was asked for stands before this word, and may have spaces of its own.
+    if (line.endsWith(' missing') || line.endsWith(' ambiguous')) {
       this.#questions.shift();
       question.resolve(undefined);
       return end + 1;

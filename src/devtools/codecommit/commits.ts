@@ -15,7 +15,7 @@ export const getCommit = operation('codecommit', 'GetCommit', {
     if (!isObjectId(commitId)) throw ctx.error('InvalidCommitIdException', `The commit ID is not valid: ${commitId.slice(0, 100)}`);
     const found = await readCommit(await openRepository(ctx, repository), commitId);
     if (!found) throw ctx.error('CommitIdDoesNotExistException', `The specified commit ID does not exist: ${commitId}`);
-    return { commit: describe(found) };
+    return { commit: describeCommit(found) };
   },
 });
 
@@ -31,7 +31,7 @@ export const batchGetCommits = operation('codecommit', 'BatchGetCommits', {
     const errors: ShapeOf<'codecommit', 'BatchGetCommitsError'>[] = [];
     for (const commitId of new Set(commitIds)) {
       const found = await readCommit(open, commitId);
-      if (found) commits.push(describe(found));
+      if (found) commits.push(describeCommit(found));
       else if (isObjectId(commitId)) {
         errors.push({
           commitId,
@@ -49,7 +49,7 @@ export const batchGetCommits = operation('codecommit', 'BatchGetCommits', {
   },
 });
 
-function describe({ id, commit }: ResolvedCommit): ShapeOf<'codecommit', 'Commit'> {
+export function describeCommit({ id, commit }: ResolvedCommit): ShapeOf<'codecommit', 'Commit'> {
   return {
     commitId: id,
     treeId: commit.tree,

@@ -1,12 +1,15 @@
 /** CodeCommit: private git repositories, by git itself (see the git doors) and by this API. */
+import { stopCommitGraphs } from '../../git/commit-graph.ts';
 import { gitStore } from '../../git/store.ts';
 import { defineService } from '../../platform/service.ts';
+import { getBlobDifferences } from './blob-differences.ts';
 import * as approvalRules from './approval-rules.ts';
 import * as approvalStates from './approval-states.ts';
 import * as branches from './branches.ts';
 import { batchGetCommits, getCommit } from './commits.ts';
 import { createCommit } from './create-commit.ts';
 import { getDifferences } from './differences.ts';
+import { listFileCommitHistory } from './file-history.ts';
 import { deleteFile, getBlob, getFile, putFile } from './files.ts';
 import { getFolder } from './folders.ts';
 import { batchDescribeMergeConflicts, describeMergeConflicts, getMergeConflicts } from './merge-descriptions.ts';
@@ -39,6 +42,8 @@ export const codecommit = defineService('codecommit', {
     getCommit,
     batchGetCommits,
     getDifferences,
+    getBlobDifferences,
+    listFileCommitHistory,
     putFile,
     deleteFile,
     getFile,
@@ -80,7 +85,11 @@ export const codecommit = defineService('codecommit', {
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',
   async start(platform, signal) {
-    signal.addEventListener('abort', () => gitStore(platform).readers.closeAll(), { once: true });
+    const stop = () => {
+      stopCommitGraphs();
+      gitStore(platform).readers.closeAll();
+    };
+    signal.addEventListener('abort', stop, { once: true });
     await sweepCache(platform);
   },
 });
