@@ -1,8 +1,10 @@
 /** The services that this program is put together from. */
+import { cloudtrail } from './cloud/cloudtrail/service.ts';
 import { eventsService } from './cloud/events/service.ts';
 import { iam } from './cloud/iam/service.ts';
 import { logs } from './cloud/logs/service.ts';
 import { s3 } from './cloud/s3/service.ts';
+import { sqs } from './cloud/sqs/service.ts';
 import { sts } from './cloud/sts/service.ts';
 import { codebuild } from './devtools/codebuild/service.ts';
 import { codecommit } from './devtools/codecommit/service.ts';
@@ -22,4 +24,6 @@ export const services: Service[] = [
   s3,
   eventsService,
   logs,
+  cloudtrail,
+  sqs,
 ];
