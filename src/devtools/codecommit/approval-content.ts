@@ -26,6 +26,18 @@ export function contentSha256(content: string): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** `InvalidRuleContentSha256Exception` when the caller means another content than the one that would be replaced. */
+export function checkSha256(content: string, expected: string | undefined): void {
+  if (expected === undefined || expected === contentSha256(content)) return;
+  throw new AwsError('InvalidRuleContentSha256Exception', 'The SHA-256 hash signature is not that of the current content of the rule.');
+}
+
+export const NAME_RULE = 'Names may have letters, numbers, periods, spaces, underscores and dashes, and cannot end in .git.';
+
+export function isRuleName(name: string): boolean {
+  return /^[\p{L}\p{N}. _-]{1,100}$/u.test(name) && name.trim() !== '' && !name.endsWith('.git');
+}
+
 /** A rule of one pull request. `InvalidApprovalRuleContentException` says what is wrong. */
 export function readRule(content: string): RuleContent {
   return new ContentReader('InvalidApprovalRuleContentException', 'approval rule').read(content, ['Version', 'Statements']);

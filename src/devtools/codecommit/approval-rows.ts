@@ -4,7 +4,7 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Reader } from '../../platform/platform.ts';
 import type { ShapeOf } from '../../platform/service.ts';
 import { contentSha256, isSatisfied, readTemplate } from './approval-content.ts';
-import type { PullRequest } from './pull-request-changes.ts';
+import type { PullRequest, Review } from './pull-request-changes.ts';
 import type { ApprovalRulesTable } from './tables.ts';
 
 export type ApprovalRule = Selectable<ApprovalRulesTable>;
@@ -41,6 +41,19 @@ export function describeRule(rule: ApprovalRule): ShapeOf<'codecommit', 'Approva
       rule.template_id === null
         ? undefined
         : { approvalRuleTemplateId: rule.template_id, approvalRuleTemplateName: rule.template_name ?? undefined },
+  };
+}
+
+/** For the history and the event of a rule that was made, by hand or by a template. */
+export function ruleCreated(rule: ApprovalRule): Review {
+  return { type: 'RULE_CREATED', ...aboutRule(rule), words: `An approval rule has been created with the following name: ${rule.name}.` };
+}
+
+/** What history and event tell of a rule. */
+export function aboutRule({ id, name, content }: ApprovalRule): Pick<Review, 'history' | 'told'> {
+  return {
+    history: { approvalRuleName: name, approvalRuleId: id, approvalRuleContent: content },
+    told: { approvalRuleContentSha256: contentSha256(content), approvalRuleId: id, approvalRuleName: name },
   };
 }
 

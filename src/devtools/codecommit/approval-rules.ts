@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { AwsError } from '../../platform/errors.ts';
 import type { Transaction } from '../../platform/platform.ts';
 import { operation } from '../../platform/service.ts';
-import { contentSha256, readRule } from './approval-content.ts';
+import { checkSha256, isRuleName, NAME_RULE, readRule } from './approval-content.ts';
 import type { ApprovalRule } from './approval-rows.ts';
-import { describeRule, keyOf, rulesOf } from './approval-rows.ts';
-import type { PullRequest, Review } from './pull-request-changes.ts';
+import { aboutRule, describeRule, keyOf, ruleCreated, rulesOf } from './approval-rows.ts';
+import type { PullRequest } from './pull-request-changes.ts';
 import { announceReview } from './pull-request-changes.ts';
 import { changeOpen } from './pull-request-editing.ts';
 import { onPullRequest } from './pull-requests.ts';
@@ -101,26 +101,8 @@ export const deletePullRequestApprovalRule = operation('codecommit', 'DeletePull
   },
 });
 
-/** For the history and the event of a rule that was made, by hand or by a template. */
-export function ruleCreated(rule: ApprovalRule): Review {
-  return { type: 'RULE_CREATED', ...aboutRule(rule), words: `An approval rule has been created with the following name: ${rule.name}.` };
-}
-
-function aboutRule({ id, name, content }: ApprovalRule): Pick<Review, 'history' | 'told'> {
-  return {
-    history: { approvalRuleName: name, approvalRuleId: id, approvalRuleContent: content },
-    told: { approvalRuleContentSha256: contentSha256(content), approvalRuleId: id, approvalRuleName: name },
-  };
-}
-
 async function ruleNamed(tx: Transaction, pullRequest: PullRequest, name: string): Promise<ApprovalRule | undefined> {
   return (await rulesOf(tx.sql, pullRequest)).find((rule) => rule.name === name);
-}
-
-/** `InvalidRuleContentSha256Exception` when the caller means another content than the one that would be replaced. */
-export function checkSha256(content: string, expected: string | undefined): void {
-  if (expected === undefined || expected === contentSha256(content)) return;
-  throw new AwsError('InvalidRuleContentSha256Exception', 'The SHA-256 hash signature is not that of the current content of the rule.');
 }
 
 function checkRuleName(name: string): void {
@@ -129,10 +111,4 @@ function checkRuleName(name: string): void {
     'InvalidApprovalRuleNameException',
     `The name of the approval rule is not valid: ${JSON.stringify(name)}. ${NAME_RULE}`,
   );
-}
-
-export const NAME_RULE = 'Names may have letters, numbers, periods, spaces, underscores and dashes, and cannot end in .git.';
-
-export function isRuleName(name: string): boolean {
-  return /^[\p{L}\p{N}. _-]{1,100}$/u.test(name) && name.trim() !== '' && !name.endsWith('.git');
 }

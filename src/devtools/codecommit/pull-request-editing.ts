@@ -5,6 +5,7 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Transaction } from '../../platform/platform.ts';
 import type { Input, RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
+import { applyTemplates } from './approval-associations.ts';
 import type { PullRequest } from './pull-request-changes.ts';
 import { announceCreated, close, newRevision, set } from './pull-request-changes.ts';
 import { describe, findPullRequest, onPullRequest, pullRequestMissing, tipOf } from './pull-requests.ts';
@@ -146,6 +147,7 @@ async function create(ctx: RequestContext, tx: Transaction, { id, name }: Reposi
     .returningAll()
     .executeTakeFirstOrThrow();
   await announceCreated(ctx, tx, repository, made);
+  await applyTemplates(ctx, tx, repository, made);
   return made;
 }
 

@@ -2,9 +2,11 @@
 import { stopCommitGraphs } from '../../git/commit-graph.ts';
 import { gitStore } from '../../git/store.ts';
 import { defineService } from '../../platform/service.ts';
-import { getBlobDifferences } from './blob-differences.ts';
+import * as approvalAssociations from './approval-associations.ts';
 import * as approvalRules from './approval-rules.ts';
 import * as approvalStates from './approval-states.ts';
+import * as approvalTemplates from './approval-templates.ts';
+import { getBlobDifferences } from './blob-differences.ts';
 import * as branches from './branches.ts';
 import { batchGetCommits, getCommit } from './commits.ts';
 import { createCommit } from './create-commit.ts';
@@ -76,6 +78,19 @@ export const codecommit = defineService('codecommit', {
     overridePullRequestApprovalRules: approvalStates.overridePullRequestApprovalRules,
     getPullRequestOverrideState: approvalStates.getPullRequestOverrideState,
     evaluatePullRequestApprovalRules: approvalStates.evaluatePullRequestApprovalRules,
+    createApprovalRuleTemplate: approvalTemplates.createApprovalRuleTemplate,
+    getApprovalRuleTemplate: approvalTemplates.getApprovalRuleTemplate,
+    listApprovalRuleTemplates: approvalTemplates.listApprovalRuleTemplates,
+    updateApprovalRuleTemplateContent: approvalTemplates.updateApprovalRuleTemplateContent,
+    updateApprovalRuleTemplateName: approvalTemplates.updateApprovalRuleTemplateName,
+    updateApprovalRuleTemplateDescription: approvalTemplates.updateApprovalRuleTemplateDescription,
+    deleteApprovalRuleTemplate: approvalTemplates.deleteApprovalRuleTemplate,
+    associateApprovalRuleTemplateWithRepository: approvalAssociations.associateApprovalRuleTemplateWithRepository,
+    disassociateApprovalRuleTemplateFromRepository: approvalAssociations.disassociateApprovalRuleTemplateFromRepository,
+    batchAssociateApprovalRuleTemplateWithRepositories: approvalAssociations.batchAssociateApprovalRuleTemplateWithRepositories,
+    batchDisassociateApprovalRuleTemplateFromRepositories: approvalAssociations.batchDisassociateApprovalRuleTemplateFromRepositories,
+    listAssociatedApprovalRuleTemplatesForRepository: approvalAssociations.listAssociatedApprovalRuleTemplatesForRepository,
+    listRepositoriesForApprovalRuleTemplate: approvalAssociations.listRepositoriesForApprovalRuleTemplate,
     tagResource,
     untagResource,
     listTagsForResource,
