@@ -3,6 +3,7 @@ import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Kysely, PostgresDialect, sql } from 'kysely';
+import { openRecorder } from './cloud/cloudtrail/recorder.ts';
 import { type Access, createAccess } from './cloud/iam/access.ts';
 import { createAccount } from './cloud/iam/accounts.ts';
 import type { Gateway } from './gateway/exchange.ts';
@@ -89,7 +90,9 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
       authority,
     };
     const access: Access = createAccess(platform);
-    Object.assign(gateway, { platform, access });
+    const recorder = config.cloudtrail.recording ? openRecorder(platform) : undefined;
+    if (recorder) undo.push(() => recorder.stop());
+    Object.assign(gateway, { platform, access, recorder });
     const administrator = await firstAccount(platform, pool);
     const caFile = path.join(config.dataDir, 'ca.pem');
     writeFileSync(caFile, authority.certificate);

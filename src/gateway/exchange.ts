@@ -1,5 +1,6 @@
 /** One request on its way through the steps; each step fills in what it found out. */
 import type { Readable } from 'node:stream';
+import type { Recorder } from '../cloud/cloudtrail/recorder.ts';
 import type { Access } from '../cloud/iam/access.ts';
 import type { Platform } from '../platform/platform.ts';
 import type { Principal } from '../platform/principal.ts';
@@ -14,6 +15,8 @@ export interface Gateway {
   platform: Platform;
   registry: Registry;
   access: Access;
+  /** Absent when nothing is to be recorded. */
+  recorder?: Recorder;
 }
 
 /** A request as it came over the wire. */

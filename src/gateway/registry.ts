@@ -24,7 +24,12 @@ export class Registry {
       const entry: Entry = { name, model, service: registered.get(name) };
       if (model.metadata.awsQueryCompatible) entry.older = { ...entry, model: queryVariant(model) };
       this.#byName.set(name, entry);
-      if (model.metadata.targetPrefix) this.#byTarget.set(model.metadata.targetPrefix, entry);
+      const { targetPrefix } = model.metadata;
+      if (targetPrefix) {
+        this.#byTarget.set(targetPrefix, entry);
+        // CloudTrail's has a Java package before its name, which newer clients leave out.
+        this.#byTarget.set(targetPrefix.slice(targetPrefix.lastIndexOf('.') + 1), entry);
+      }
       this.#bySigningName.set(signingName(model), entry);
     }
   }

@@ -14,6 +14,13 @@ export interface Config {
   machines: 'auto' | 'process' | 'sandbox' | 'dummy';
   databaseUrl: string | undefined;
   logLevel: string;
+  cloudtrail: {
+    /** Whether calls are recorded; `PENSTOCK_CLOUDTRAIL=off` says no. */
+    recording: boolean;
+    /** How often trails are delivered, and how often digests of what was. */
+    deliverySeconds: number;
+    digestSeconds: number;
+  };
   /** Filled in once the ports are bound. */
   endpoints: {
     /** `http://127.0.0.1:4600`: what clients and builds are told to use. */
@@ -74,6 +81,11 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       machines: oneOf('--machines', setting('machines', 'PENSTOCK_MACHINES'), MACHINES),
       databaseUrl: env.PENSTOCK_DATABASE_URL || undefined,
       logLevel: env.PENSTOCK_LOG_LEVEL || 'info',
+      cloudtrail: {
+        recording: oneOf('PENSTOCK_CLOUDTRAIL', env.PENSTOCK_CLOUDTRAIL || 'on', ['on', 'off']) === 'on',
+        deliverySeconds: seconds('PENSTOCK_CLOUDTRAIL_DELIVERY_SECONDS', env, 300),
+        digestSeconds: seconds('PENSTOCK_CLOUDTRAIL_DIGEST_SECONDS', env, 3_600),
+      },
       endpoints: { http: '', https: undefined, ssh: undefined },
       serviceEndpoints: serviceEndpoints(env),
     },
@@ -102,6 +114,12 @@ function serviceEndpoints(env: NodeJS.ProcessEnv): Record<string, string> {
 function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
   if ((allowed as readonly string[]).includes(value)) return value as T;
   throw new ConfigError(`${option} must be one of ${allowed.join(', ')}, not "${value}".`);
+}
+
+function seconds(variable: string, env: NodeJS.ProcessEnv, usual: number): number {
+  const value = Number(env[variable] || usual);
+  if (Number.isInteger(value) && value >= 1 && value <= 86_400) return value;
+  throw new ConfigError(`${variable} must be a whole number of seconds from 1 to 86400, not "${env[variable]}".`);
 }
 
 function portNumber(option: string, value: string): number {

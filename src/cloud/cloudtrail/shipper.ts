@@ -1,0 +1,173 @@
+/**
+ * Takes the journals of this process, and those that dead processes left, into the database. It stands back while requests keep the process
+ * busy: then it takes only a small share of the time, and what waits is in the journal.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Platform } from '../../platform/platform.ts';
+import { JournalMovedError, ship, shippedSoFar } from './batch.ts';
+import type { Journal, Segment } from './journal/journal.ts';
+import { lives, ownerLine, ownerOf, readLines, removeSegment, segmentIds, segmentPath } from './journal/segment.ts';
+
+const EVERY_MS = 1_000;
+const READ_BYTES = 256 * 1024;
+/** A segment that is shipped whole is closed when it has grown so far, so that its file goes. */
+const WORTH_CLOSING = 1024 * 1024;
+/** Busier than this with other things, and shipping takes only a small part of the time. */
+const BUSY = 0.5;
+const BUSY_SHARE = 0.03;
+const PAUSE_MS = 5;
+const MAX_PAUSE_MS = 2_000;
+/** So much that waits is not let grow for the sake of speed: the disk is not endless. */
+const URGENT_BYTES = 1024 * 1024 * 1024;
+const RETRY_MS = 2_000;
+const LOOK_FOR_LEFT_MS = 30_000;
+/** How long a stop waits for what is not shipped yet; the next start does the rest. */
+const STOP_MS = 5_000;
+
+export class Shipper {
+  readonly #platform: Platform;
+  readonly #journal: Journal;
+  /** Where the next batch of each segment begins. */
+  readonly #places = new Map<string, number>();
+  readonly #timers: NodeJS.Timeout[];
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #hurry = false;
+
+  constructor(platform: Platform, journal: Journal) {
+    this.#platform = platform;
+    this.#journal = journal;
+    this.#timers = [setInterval(() => this.#wake(), EVERY_MS).unref(), setInterval(() => void this.takeOver(), LOOK_FOR_LEFT_MS).unref()];
+  }
+
+  /** Resolves when all that was in this process's journal by now is stored, or after `timeoutMs`. */
+  async flush(timeoutMs: number): Promise<void> {
+    const target = this.#journal.segments.map((segment) => ({ segment, size: segment.size }));
+    const deadline = performance.now() + timeoutMs;
+    const behind = (): boolean =>
+      target.some(({ segment, size }) => this.#journal.segments.includes(segment) && this.#placeOf(segment) < size);
+    this.#hurry = true;
+    try {
+      while (behind() && performance.now() < deadline) {
+        await Promise.race([this.#wake(), delay(Math.max(0, deadline - performance.now()), undefined, { ref: false })]);
+      }
+    } finally {
+      this.#hurry = false;
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#journal.close();
+    await this.flush(STOP_MS);
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  #wake(): Promise<void> {
+    this.#running ??= this.#shipAll()
+      .catch(async (error) => {
+        this.#platform.log.warn({ error: (error as Error).message }, 'the audit journal could not be stored; tried again soon');
+        await delay(this.#hurry ? 50 : RETRY_MS, undefined, { ref: false });
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+    return this.#running;
+  }
+
+  async #shipAll(): Promise<void> {
+    const { segments } = this.#journal;
+    while (segments.length > 0 && !this.#stopped) {
+      const segment = segments[0]!;
+      if (await this.#shipSome(segment)) continue;
+      if (segment === segments.at(-1) && !segment.closed && segment.size >= WORTH_CLOSING) this.#journal.rotate();
+      if (!segment.closed) return;
+      if (this.#placeOf(segment) < segment.size) continue;
+      segments.shift();
+      await this.#forget(segment.id);
+    }
+  }
+
+  /** One batch; false when there was nothing more. */
+  async #shipSome(segment: Segment): Promise<boolean> {
+    const from = this.#placeOf(segment);
+    if (from >= segment.size) return false;
+    const began = performance.now();
+    const to = await this.#shipFrom(segment.id, segment.head, from);
+    if (to === from) return false;
+    this.#places.set(segment.id, to);
+    await this.#standBack(performance.now() - began);
+    return true;
+  }
+
+  #placeOf({ id, head }: Segment): number {
+    return this.#places.get(id) ?? head;
+  }
+
+  /** Where the next batch begins; `from` when there was no whole line. */
+  async #shipFrom(id: string, head: number, from: number): Promise<number> {
+    const { lines, end } = await readLines(segmentPath(this.#journal.folder, id), from, READ_BYTES);
+    if (lines.length === 0) return from;
+    try {
+      // The first line is none of the events: to the database a journal begins after it.
+      await ship(this.#platform, { journal: id, from: from - head, to: end - head, lines });
+      return end;
+    } catch (error) {
+      if (!(error instanceof JournalMovedError)) throw error;
+      return head + (await shippedSoFar(this.#platform, id));
+    }
+  }
+
+  /** Sees how busy the process is with other things meanwhile. */
+  async #standBack(workMs: number): Promise<void> {
+    if (this.#hurry) return;
+    const before = performance.eventLoopUtilization();
+    await delay(PAUSE_MS, undefined, { ref: false });
+    if (performance.eventLoopUtilization(before).utilization < BUSY || this.#waiting() > URGENT_BYTES) return;
+    await delay(Math.min(MAX_PAUSE_MS, workMs / BUSY_SHARE), undefined, { ref: false });
+  }
+
+  #waiting(): number {
+    return this.#journal.segments.reduce((sum, segment) => sum + segment.size - this.#placeOf(segment), 0);
+  }
+
+  /** Only the file: the row tells others, which may be at it too, that all is done. It goes when the events go. */
+  async #forget(id: string): Promise<void> {
+    await removeSegment(this.#journal.folder, id);
+    this.#places.delete(id);
+  }
+
+  /** Ships what dead processes left in the folder. Several may do so at once: each batch is stored by one of them. */
+  async takeOver(): Promise<void> {
+    const { folder, segments } = this.#journal;
+    try {
+      for (const id of await segmentIds(folder)) {
+        if (this.#stopped) return;
+        if (segments.some((segment) => segment.id === id)) continue;
+        await this.#takeOne(id);
+      }
+    } catch (error) {
+      this.#platform.log.warn({ error: (error as Error).message }, 'a journal that was left behind could not be stored; tried again soon');
+    }
+  }
+
+  async #takeOne(id: string): Promise<void> {
+    const { folder } = this.#journal;
+    const file = segmentPath(folder, id);
+    const owner = await ownerOf(file).catch(gone);
+    if (owner === 'gone' || (owner && (await lives(owner, this.#platform.processes)))) return;
+    const head = owner ? Buffer.byteLength(ownerLine(owner)) : 0;
+    let place = head + (await shippedSoFar(this.#platform, id));
+    for (let before = -1; before < place && !this.#stopped; ) {
+      before = place;
+      place = await this.#shipFrom(id, head, place);
+    }
+    if (!this.#stopped) await this.#forget(id);
+  }
+}
+
+function gone(error: NodeJS.ErrnoException): 'gone' {
+  if (error.code === 'ENOENT') return 'gone';
+  throw error;
+}
