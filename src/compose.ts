@@ -6,6 +6,8 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import { openRecorder } from './cloud/cloudtrail/recorder.ts';
 import { type Access, createAccess } from './cloud/iam/access.ts';
 import { createAccount } from './cloud/iam/accounts.ts';
+import { listenSsh } from './gateway/doors/git-ssh.ts';
+import { createHostKeys, type HostKey } from './gateway/doors/ssh-host-keys.ts';
 import type { Gateway } from './gateway/exchange.ts';
 import { createClients } from './gateway/invoke.ts';
 import { Registry } from './gateway/registry.ts';
@@ -48,6 +50,8 @@ export interface Penstock {
   clients: Clients;
   /** Makes another account, with an administrator whose keys it tells; fails when it exists. */
   addAccount(id: string): Promise<Credentials>;
+  /** The SSH server's public keys, as in `known_hosts` behind the host. */
+  sshHostKeys: string[];
   /** PEM file of the local CA. */
   caFile: string;
   /** Finishes what is running, gives back what is claimed, and stops the database if nobody else uses it. */
@@ -96,7 +100,8 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
     const administrator = await firstAccount(platform, pool);
     const caFile = path.join(config.dataDir, 'ca.pem');
     writeFileSync(caFile, authority.certificate);
-    await openDoors(gateway, ports, undo);
+    const hostKeys = JSON.parse((await sharedSecret(pool, keyring, 'ssh-host-keys', createHostKeys)).toString()) as HostKey[];
+    await openDoors(gateway, ports, hostKeys, undo);
     if (config.role !== 'api') {
       const jobs: Jobs = await startJobs(platform, pool, services, processes);
       undo.push(() => jobs.stop());
@@ -105,7 +110,8 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
     if (typeof known === 'string')
       throw new Error("The administrator's access key was deleted; there is no other way in for this command.");
     const clients = platform.aws.asPrincipal(known.principal, config.region);
-    return { config, platform, administrator, clients, addAccount: (id) => addAccount(platform, id), caFile, stop };
+    const sshHostKeys = hostKeys.map((key) => key.publicKey);
+    return { config, platform, administrator, clients, addAccount: (id) => addAccount(platform, id), sshHostKeys, caFile, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -184,7 +190,7 @@ async function makeAccount(tx: Transaction, platform: Platform, id: string): Pro
   return administrator;
 }
 
-async function openDoors(gateway: Gateway, ports: Ports, undo: (() => Promise<void>)[]): Promise<void> {
+async function openDoors(gateway: Gateway, ports: Ports, hostKeys: HostKey[], undo: (() => Promise<void>)[]): Promise<void> {
   const { config, authority, keyring } = gateway.platform;
   const host = config.listen;
   const told = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
@@ -207,6 +213,9 @@ async function openDoors(gateway: Gateway, ports: Ports, undo: (() => Promise<vo
   );
   undo.push(() => https.close());
   config.endpoints.https = `https://${name}:${https.port}`;
+  const ssh = await listenSsh(gateway, { host, port: ports.ssh, keys: hostKeys }).catch(explainPort(host, ports.ssh, '--ssh-port'));
+  undo.push(() => ssh.close());
+  config.endpoints.ssh = `ssh://${name}:${ssh.port}`;
 }
 
 function explainPort(host: string, port: number, option: string): (cause: NodeJS.ErrnoException) => never {

@@ -9,6 +9,7 @@ import { agentCommand } from './commands/agent.ts';
 import { caCommand } from './commands/ca.ts';
 import { demoCommand } from './commands/demo.ts';
 import { envCommand } from './commands/env.ts';
+import { knownHostsCommand } from './commands/known-hosts.ts';
 import { upCommand, workerCommand } from './commands/up.ts';
 
 // What is loaded from here on is kept without its types and compiled: half of a start's time. Where the folder cannot be written, it is not kept.
@@ -30,8 +31,8 @@ Examples:
   eval "$(penstock env)"              point the AWS CLI and SDKs at the running server
   penstock agent --config agent.yml   run the CodeDeploy agent on a host`,
   );
-for (const command of [demoCommand(), upCommand(), workerCommand(), envCommand(), agentCommand(), accountCommand(), caCommand()])
-  program.addCommand(command);
+const commands = [demoCommand, upCommand, workerCommand, envCommand, agentCommand, accountCommand, caCommand, knownHostsCommand];
+for (const command of commands) program.addCommand(command());
 
 try {
   await program.parseAsync();

@@ -21,7 +21,7 @@ interface Demo {
 export function demoCommand(): Command {
   return addServerOptions(new Command('demo').description('see a push become a running application'))
     .option('--exit', 'stop at the end; status 0 only if both instances answered with the pushed version')
-    .addHelpText('after', '\nExamples:\n  penstock demo\n  penstock demo --exit --data ./demo-data --port 0 --tls-port 0')
+    .addHelpText('after', '\nExamples:\n  penstock demo\n  penstock demo --exit --data ./demo-data --port 0 --tls-port 0 --ssh-port 0')
     .action(async ({ exit, ...settings }: Settings & { exit?: boolean }) => {
       const stopped = stopSignal();
       const demo = {} as Demo;

@@ -9,6 +9,9 @@ export interface RunningServer {
   began: string | undefined;
   endpoint: string;
   tlsEndpoint: string | undefined;
+  sshEndpoint: string | undefined;
+  /** As in `known_hosts` behind the host. */
+  sshHostKeys: string[];
   region: string;
   account: string;
   accessKeyId: string;
@@ -19,13 +22,15 @@ export interface RunningServer {
 const FILE = 'server.json';
 
 /** Of several servers on one data directory the first is told to users, as long as it lives. */
-export function recordRunning({ config, administrator, caFile }: Penstock): void {
+export function recordRunning({ config, administrator, caFile, sshHostKeys }: Penstock): void {
   if (findRunning(config.dataDir)) return;
   const running: RunningServer = {
     pid: process.pid,
     began: beginOf(process.pid),
     endpoint: config.endpoints.http,
     tlsEndpoint: config.endpoints.https,
+    sshEndpoint: config.endpoints.ssh,
+    sshHostKeys,
     region: config.region,
     account: config.account,
     ...administrator,

@@ -16,7 +16,7 @@ export function addServerOptions(command: Command): Command {
     .option('--listen <addr>', 'address to listen on (PENSTOCK_LISTEN; default 127.0.0.1)')
     .option('--port <n>', 'HTTP port, 0 takes a free one (PENSTOCK_PORT; default 4600)')
     .option('--tls-port <n>', 'HTTPS port (PENSTOCK_TLS_PORT; default 4601)')
-    .option('--ssh-port <n>', 'reserved for git over SSH, which is not there yet (PENSTOCK_SSH_PORT; default 4602)')
+    .option('--ssh-port <n>', 'port of git over SSH (PENSTOCK_SSH_PORT; default 4602)')
     .addOption(new Option('--role <role>', 'what this process does (PENSTOCK_ROLE; default all)').choices(['all', 'api', 'worker']))
     .addOption(
       new Option('--machines <driver>', 'where builds run (PENSTOCK_MACHINES; default auto: the sandbox where it works)').choices([
@@ -33,7 +33,7 @@ export function upCommand(): Command {
   return addServerOptions(new Command('up').description('run the server'))
     .addHelpText(
       'after',
-      '\nExamples:\n  penstock up\n  penstock up --port 0 --tls-port 0 --data ./data\n  PENSTOCK_DATABASE_URL=postgres://… penstock up --role api',
+      '\nExamples:\n  penstock up\n  penstock up --port 0 --tls-port 0 --ssh-port 0 --data ./data\n  PENSTOCK_DATABASE_URL=postgres://… penstock up --role api',
     )
     .action((settings: Settings) => serve(settings));
 }
@@ -41,7 +41,7 @@ export function upCommand(): Command {
 export function workerCommand(): Command {
   return addServerOptions(new Command('worker').description('run builds and other work for a server that uses the same database'))
     .addHelpText('after', '\nExample:\n  PENSTOCK_DATABASE_URL=postgres://… PENSTOCK_MASTER_KEY=… penstock worker')
-    .action((settings: Settings) => serve({ port: '0', tlsPort: '0', ...settings, role: 'worker' }));
+    .action((settings: Settings) => serve({ port: '0', tlsPort: '0', sshPort: '0', ...settings, role: 'worker' }));
 }
 
 async function serve(settings: Settings): Promise<void> {
@@ -49,7 +49,7 @@ async function serve(settings: Settings): Promise<void> {
   const penstock = await start(settings);
   const { endpoints } = penstock.config;
   process.stdout.write(
-    `Penstock is ready: ${endpoints.http} ${endpoints.https} (pid ${process.pid}, data in ${penstock.config.dataDir})\n`,
+    `Penstock is ready: ${endpoints.http} ${endpoints.https} ${endpoints.ssh} (pid ${process.pid}, data in ${penstock.config.dataDir})\n`,
   );
   await stopped;
   await stop(penstock);
@@ -60,10 +60,11 @@ async function serve(settings: Settings): Promise<void> {
 export async function start(settings: Settings): Promise<Penstock> {
   const { config, ports } = readConfig(settings, process.env);
   const running = findRunning(config.dataDir);
-  if (running && [running.endpoint, running.tlsEndpoint].some((url) => url && [ports.http, ports.https].includes(portOf(url)))) {
+  const taken = running ? [running.endpoint, running.tlsEndpoint, running.sshEndpoint].map((url) => url && portOf(url)) : [];
+  if (running && [ports.http, ports.https, ports.ssh].some((port) => taken.includes(port))) {
     throw new ConfigError(
       `Penstock runs on ${config.dataDir} already: ${running.endpoint} (pid ${running.pid}). "penstock env" tells how to use it; ` +
-        'a second one beside it needs ports of its own (--port, --tls-port; 0 takes a free one).',
+        'a second one beside it needs ports of its own (--port, --tls-port, --ssh-port; 0 takes a free one).',
     );
   }
   // Loaded only here: the other commands need nothing of the server, and are there at once without it.

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createDummyBlobs } from '../ports/blobs/dummy.ts';
 import type { RepositoryState } from './cache.ts';
+import { FLUSH, packet } from './pkt-line.ts';
 import type { PushRules } from './receive.ts';
 import { receivePush } from './receive.ts';
 import { advertisement } from './receive-request.ts';
@@ -60,7 +61,10 @@ export async function serveMemoryRepository() {
         const service = url.searchParams.get('service')!;
         response.setHeader('content-type', `application/x-${service}-advertisement`);
         if (service === 'git-upload-pack') response.end(await uploadAdvertisement(view, version));
-        else response.end(Buffer.concat([...advertisement((await load()).refs, version === 1)]));
+        else
+          response.end(
+            Buffer.concat([packet('# service=git-receive-pack\n'), FLUSH, ...advertisement((await load()).refs, version === 1)]),
+          );
         return;
       }
       const service = url.pathname.slice(3);

@@ -50,18 +50,23 @@ function environment(place: GitPlace | undefined, more: Record<string, string>):
   return env;
 }
 
+/** From the request to end to the end by force. */
+const GRACE_MS = 2000;
+
 export interface SpawnOptions {
   place?: GitPlace;
   env?: Record<string, string>;
   /** Bytes of private memory the process may have; beyond that git ends with "out of memory". Linux only. */
   memoryLimit?: number;
+  /** The process leads a group of its own, with all that it starts: `signal` ends them by TERM, and by KILL if they do not go. */
+  group?: boolean;
   signal?: AbortSignal;
 }
 
 /** Starts git with three pipes. Aborting `signal` kills it. */
 export function spawnGit(args: string[], options: SpawnOptions = {}): ChildProcess {
   const env = environment(options.place, options.env ?? {});
-  const common = { env, cwd: '/', stdio: ['pipe', 'pipe', 'pipe'] as ['pipe', 'pipe', 'pipe'] };
+  const common = { env, cwd: '/', detached: options.group ?? false, stdio: ['pipe', 'pipe', 'pipe'] as ['pipe', 'pipe', 'pipe'] };
   const child = options.memoryLimit
     ? // RLIMIT_DATA and not RLIMIT_AS: packs are mapped, and maps of files are no danger.
       spawn(
@@ -74,12 +79,26 @@ export function spawnGit(args: string[], options: SpawnOptions = {}): ChildProce
   child.stdin!.on('error', () => {});
   const { signal } = options;
   if (signal) {
-    const kill = () => child.kill('SIGKILL');
+    const kill = () => (options.group ? endGroup(child) : child.kill('SIGKILL'));
     if (signal.aborted) kill();
     signal.addEventListener('abort', kill, { once: true });
     child.once('close', () => signal.removeEventListener('abort', kill));
   }
   return child;
+}
+
+/** As long as the leader lives its number is nobody else's. */
+function endGroup(child: ChildProcess): void {
+  const send = (signal: NodeJS.Signals) => {
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // It has just ended.
+    }
+  };
+  send('SIGTERM');
+  setTimeout(() => send('SIGKILL'), GRACE_MS).unref();
 }
 
 /** How a process ended; `startError` when there is no git program at all. */

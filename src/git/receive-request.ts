@@ -36,10 +36,8 @@ export interface ReceiveRequest {
   shallow: boolean;
 }
 
-/** All references, and what this server can. `version1` when the client asked for it by `Git-Protocol: version=1`. */
+/** All references, and what this server can. `version1` when the client asked for it by `GIT_PROTOCOL` or its header. Over HTTP a line with the service's name and a flush come before. */
 export function* advertisement(refs: Iterable<{ name: string; objectId: string }>, version1: boolean): Generator<Buffer> {
-  yield packet('# service=git-receive-pack\n');
-  yield FLUSH;
   if (version1) yield packet('version 1\n');
   let first = `\0${capabilities.join(' ')}`;
   for (const { name, objectId } of refs) {

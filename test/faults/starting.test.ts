@@ -41,7 +41,7 @@ function penstock(args: string[], env: Record<string, string> = {}): Promise<End
 }
 
 async function requireRefused(args: string[], words: RegExp, env: Record<string, string> = {}): Promise<void> {
-  const { code, stdout, stderr } = await penstock(['up', '--port', '0', '--tls-port', '0', ...args], env);
+  const { code, stdout, stderr } = await penstock(['up', '--port', '0', '--tls-port', '0', '--ssh-port', '0', ...args], env);
   assert.equal(code, 1, stderr);
   assert.equal(stdout, '');
   assert.match(stderr, /^penstock: [^\n]+\n$/, 'one line');

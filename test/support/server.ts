@@ -23,6 +23,9 @@ export interface ServerOptions {
 export interface TestServer extends AsyncDisposable {
   readonly endpoint: string;
   readonly tlsEndpoint: string;
+  readonly sshEndpoint: string;
+  /** As in `known_hosts` behind the host. */
+  readonly sshHostKeys: string[];
   readonly region: string;
   readonly account: string;
   readonly credentials: { accessKeyId: string; secretAccessKey: string };
@@ -76,7 +79,14 @@ class ChildServer implements TestServer {
   async start(): Promise<void> {
     const { args = [], env = {} } = this.#options;
     const port = (url: string | undefined): string => (url ? new URL(url).port : '0');
-    const ports = ['--port', port(this.#running?.endpoint), '--tls-port', port(this.#running?.tlsEndpoint)];
+    const ports = [
+      '--port',
+      port(this.#running?.endpoint),
+      '--tls-port',
+      port(this.#running?.tlsEndpoint),
+      '--ssh-port',
+      port(this.#running?.sshEndpoint),
+    ];
     const machines = args.includes('--machines') ? [] : ['--machines', 'process'];
     const child = spawn(process.execPath, [path.join(root, 'src/main.ts'), 'up', '--data', this.dataDir, ...ports, ...machines, ...args], {
       env: { ...cleanEnvironment(), PENSTOCK_LOG_LEVEL: 'warn', ...env },
@@ -93,9 +103,9 @@ class ChildServer implements TestServer {
     const [line] = (await Promise.race([ready, ended])) as [string];
     ended.catch(() => {});
     // Of several servers on one data directory the file tells the first; what each listens on is in its ready line.
-    const [endpoint, tlsEndpoint] = line.match(/https?:\/\/\S+/g)!;
+    const [endpoint, tlsEndpoint, sshEndpoint] = line.match(/(?:https?|ssh):\/\/\S+/g)!;
     const file = readFileSync(path.join(this.dataDir, 'server.json'), 'utf8');
-    this.#running = { ...(JSON.parse(file) as RunningServer), pid: child.pid!, endpoint: endpoint!, tlsEndpoint };
+    this.#running = { ...(JSON.parse(file) as RunningServer), pid: child.pid!, endpoint: endpoint!, tlsEndpoint, sshEndpoint };
   }
 
   get #server(): RunningServer {
@@ -107,6 +117,12 @@ class ChildServer implements TestServer {
   }
   get tlsEndpoint(): string {
     return this.#server.tlsEndpoint!;
+  }
+  get sshEndpoint(): string {
+    return this.#server.sshEndpoint!;
+  }
+  get sshHostKeys(): string[] {
+    return this.#server.sshHostKeys;
   }
   get region(): string {
     return this.#server.region;

@@ -2,31 +2,24 @@
  * CodeCommit's repositories for git over HTTP and HTTPS: `/v1/repos/NAME/info/refs`, `/git-upload-pack`, `/git-receive-pack`. Who and
  * where is found by git-http-identity.ts; everything about git is in src/git.
  */
-import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { pushRules } from '../../devtools/codecommit/push.ts';
 import type { Repository } from '../../devtools/codecommit/repository.ts';
-import { lookUpReferences, openRepository, openView, repositoryArn } from '../../devtools/codecommit/repository.ts';
-import { receivePush } from '../../git/receive.ts';
+import { lookUpReferences, openRepository, openView } from '../../devtools/codecommit/repository.ts';
+import { FLUSH, packet } from '../../git/pkt-line.ts';
 import { advertisement } from '../../git/receive-request.ts';
-import { gitStore } from '../../git/store.ts';
-import { Turns } from '../../git/turns.ts';
 import { protocolVersion, RequestTooLargeError, uploadAdvertisement, uploadPack } from '../../git/upload.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Gateway } from '../exchange.ts';
-import type { GitCaller } from './git-http-identity.ts';
+import type { GitAccess } from './git-access.ts';
+import { SILENCE_MS, takePush, turns, withAccess } from './git-access.ts';
 import { identifyGitCaller, UnauthenticatedError } from './git-http-identity.ts';
 import type { Door } from './index.ts';
 
 type GitService = 'git-upload-pack' | 'git-receive-pack';
 
-/** Fetches and pushes at once in this process; others wait for their turn. Many, since one of a slow client does next to nothing. */
-const turns = new Turns(Math.max(32, availableParallelism() * 8));
-/** A connection over which nothing moves for so long is dead: git itself says something every five seconds. */
-const SILENCE_MS = 10 * 60_000;
 const uncached = { expires: 'Fri, 01 Jan 1980 00:00:00 GMT', pragma: 'no-cache', 'cache-control': 'no-cache, max-age=0, must-revalidate' };
 
 export const gitHttp: Door = (app, gateway) => {
@@ -48,7 +41,7 @@ interface GitCall {
   gateway: Gateway;
   request: FastifyRequest;
   reply: FastifyReply;
-  caller: GitCaller;
+  access: GitAccess;
   repository: Repository;
   version: 0 | 1 | 2;
   /** Aborted when the client is not there any more. */
@@ -69,14 +62,22 @@ async function answer(
     const type = `application/x-${service}-request`;
     if (request.method === 'POST' && request.headers['content-type'] !== type) return refuse(request, reply, 415, `Expected ${type}.`);
     const { name } = request.params as { name: string };
-    const { caller, repository } = await identifyGitCaller(gateway, request, name);
-    const arn = repositoryArn(caller.context, name);
-    const action = service === 'git-upload-pack' ? 'codecommit:GitPull' : 'codecommit:GitPush';
-    await caller.authorize({ action, resource: arn, resourceTags: repository?.tags });
-    if (!repository) return refuse(request, reply, 404, `${name} does not exist`);
-    const version = protocolVersion(request.headers['git-protocol'] as string | undefined);
-    reply.hijack();
-    await serve({ gateway, request, reply, caller, repository, version, gone: gone.signal });
+    const { caller, repository: found } = await identifyGitCaller(gateway, request, name);
+    const access: GitAccess = {
+      gateway,
+      protocol: request.protocol === 'https' ? 'HTTPS' : 'HTTP',
+      action: service === 'git-upload-pack' ? 'GitPull' : 'GitPush',
+      caller,
+      repositoryName: name,
+      found,
+      dataTransferred: false,
+      references: [],
+    };
+    await withAccess(access, async (repository) => {
+      const version = protocolVersion(request.headers['git-protocol'] as string | undefined);
+      reply.hijack();
+      await serve({ gateway, request, reply, access, repository, version, gone: gone.signal });
+    });
   } catch (error) {
     return fail(gateway, request, reply, error as Error, gone.signal);
   }
@@ -88,37 +89,28 @@ async function advertise({ gateway, reply, repository, version }: GitCall, servi
   if (service === 'git-upload-pack') {
     body = await uploadAdvertisement(await openView(gateway.platform, repository), version);
   } else {
-    body = Buffer.concat([...advertisement(await lookUpReferences(gateway.platform, repository.id), version === 1)]);
+    body = Buffer.concat([
+      packet('# service=git-receive-pack\n'),
+      FLUSH,
+      ...advertisement(await lookUpReferences(gateway.platform, repository.id), version === 1),
+    ]);
   }
   reply.raw
     .writeHead(200, { ...uncached, 'content-type': `application/x-${service}-advertisement`, 'content-length': body.length })
     .end(body);
 }
 
-async function serveFetch({ gateway, request, reply, repository, version, gone }: GitCall): Promise<void> {
+async function serveFetch({ gateway, request, reply, access, repository, version, gone }: GitCall): Promise<void> {
   const view = await openView(gateway.platform, repository);
+  access.dataTransferred = true;
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-upload-pack-result' });
   await uploadPack(view, version, bodyOf(request), reply.raw, gone);
 }
 
-async function servePush({ gateway, request, reply, caller, repository, gone }: GitCall): Promise<void> {
-  const { platform } = gateway;
-  await openRepository(platform, repository);
+async function servePush({ gateway, request, reply, access, repository, gone }: GitCall): Promise<void> {
+  await openRepository(gateway.platform, repository);
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-receive-pack-result' });
-  const resource = repositoryArn(caller.context, repository.name);
-  const pusher = {
-    arn: caller.context.principal.arn,
-    mayPush: (reference: string) =>
-      caller.may({
-        action: 'codecommit:GitPush',
-        resource,
-        resourceTags: repository.tags,
-        conditions: { 'codecommit:References': reference },
-      }),
-  };
-  const empty = repository.default_branch === null;
-  const push = { repository: repository.id, empty, input: bodyOf(request), output: reply.raw, signal: gone };
-  await receivePush(gitStore(platform), push, pushRules(platform, repository, pusher));
+  await takePush(access, repository, { input: bodyOf(request), output: reply.raw, signal: gone });
 }
 
 /** git compresses large fetch requests. */

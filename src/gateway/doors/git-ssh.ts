@@ -1,0 +1,153 @@
+/**
+ * CodeCommit's repositories for git over SSH. A user's name is the id of an SSH public key (`APKA…`), whose private half the client must
+ * prove to have. What an authenticated client may ask for is in git-ssh-session.ts.
+ */
+import { createServer, type Socket } from 'node:net';
+import type { AuthContext, Connection, PublicKeyAuthContext, Server } from 'ssh2';
+import type { Principal } from '../../platform/principal.ts';
+import type { Gateway } from '../exchange.ts';
+import type { SshClient } from './git-ssh-session.ts';
+import { serveSession } from './git-ssh-session.ts';
+import type { HostKey } from './ssh-host-keys.ts';
+
+/** In this process; who comes beyond that is hung up on. */
+const MAX_CONNECTIONS = 500;
+/** From the connection to the user's key. */
+const LOGIN_MS = 60_000;
+/** Agents offer their keys one by one; OpenSSH's own server allows six. */
+const MAX_KEYS_TRIED = 20;
+/** One connection may carry several commands (ControlMaster), so many at once and in all. */
+const MAX_COMMANDS = 10;
+const MAX_SESSIONS = 10_000;
+/** A connection without a command. */
+const IDLE_MS = 5 * 60_000;
+/** So many questions of ours (one each interval) may go unanswered before the client is given up. */
+const KEEPALIVE = { keepaliveInterval: 30_000, keepaliveCountMax: 10 };
+
+export interface ListeningSsh {
+  port: number;
+  close(): Promise<void>;
+}
+
+export async function listenSsh(gateway: Gateway, where: { host: string; port: number; keys: HostKey[] }): Promise<ListeningSsh> {
+  const sockets = new Set<Socket>();
+  let ssh: Promise<Server> | undefined;
+  // The SSH library is loaded for the first client: most starts see none.
+  const listener = createServer(async (socket) => {
+    if (sockets.size >= MAX_CONNECTIONS) return socket.destroy();
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => {});
+    socket.setNoDelay(true);
+    ssh ??= createSshServer(gateway, where.keys);
+    return (await ssh).injectSocket(socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject);
+    listener.listen(where.port, where.host, () => resolve());
+  });
+  const address = listener.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : where.port,
+    close: () =>
+      new Promise((resolve) => {
+        listener.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+async function createSshServer(gateway: Gateway, keys: HostKey[]): Promise<Server> {
+  const { Server, utils } = (await import('ssh2')).default;
+  const server = new Server({ hostKeys: keys.map((key) => key.privateKey), ident: 'penstock', ...KEEPALIVE }, (connection, info) => {
+    // Faults of the client's are its own affair; the connection ends with them.
+    connection.on('error', () => {});
+    const client = { sourceIp: info.ip, userAgent: info.header.versions.software };
+    new SshConnection(gateway, connection, client, (blob, context) => verify(utils.parseKey(blob), context)).begin();
+  });
+  return server;
+}
+
+type Verify = (blob: Buffer, context: PublicKeyAuthContext) => boolean;
+
+/** SHA-1 proves nothing any more. */
+function verify(key: ReturnType<typeof import('ssh2').utils.parseKey>, { hashAlgo, blob, signature }: PublicKeyAuthContext): boolean {
+  if (key instanceof Error || !blob || !signature) return false;
+  if (key.type === 'ssh-rsa' && hashAlgo !== 'sha256' && hashAlgo !== 'sha512') return false;
+  return key.verify(blob, signature, hashAlgo) === true;
+}
+
+class SshConnection {
+  readonly #gateway: Gateway;
+  readonly #connection: Connection;
+  readonly #client: { sourceIp: string; userAgent: string };
+  readonly #verify: Verify;
+  #tried = 0;
+  #sessions = 0;
+  #commands = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(gateway: Gateway, connection: Connection, client: { sourceIp: string; userAgent: string }, verifyKey: Verify) {
+    this.#gateway = gateway;
+    this.#connection = connection;
+    this.#client = client;
+    this.#verify = verifyKey;
+  }
+
+  begin(): void {
+    const connection = this.#connection;
+    this.#endIn(LOGIN_MS);
+    connection.on('close', () => clearTimeout(this.#timer));
+    connection.on('authentication', (context) => {
+      this.#authenticate(context).catch((error) => {
+        this.#gateway.platform.log.error({ error }, 'an SSH key could not be checked');
+        context.reject(['publickey']);
+      });
+    });
+  }
+
+  async #authenticate(context: AuthContext): Promise<void> {
+    if (context.method !== 'publickey') return context.reject(['publickey']);
+    const known = await this.#gateway.access.sshKey(context.username);
+    const matches = known !== undefined && context.key.data.equals(known.publicKey);
+    // Without a signature the client only asks whether the key would do.
+    if (!matches || (context.signature && !this.#verify(known.publicKey, context))) {
+      if (++this.#tried >= MAX_KEYS_TRIED) return void this.#connection.end();
+      return context.reject(['publickey']);
+    }
+    if (context.signature) this.#admit(known.principal);
+    return context.accept();
+  }
+
+  #admit(principal: Principal): void {
+    const connection = this.#connection;
+    const gone = new AbortController();
+    connection.once('close', () => gone.abort());
+    this.#endIn(IDLE_MS);
+    const client: SshClient = {
+      ...this.#client,
+      gateway: this.#gateway,
+      principal,
+      gone: gone.signal,
+      beginCommand: () => {
+        if (this.#commands >= MAX_COMMANDS) return false;
+        this.#commands++;
+        clearTimeout(this.#timer);
+        return true;
+      },
+      endCommand: () => {
+        if (--this.#commands === 0) this.#endIn(IDLE_MS);
+      },
+    };
+    connection.on('session', (accept, reject) => {
+      if (++this.#sessions > MAX_SESSIONS) return reject();
+      return serveSession(client, accept());
+    });
+  }
+
+  #endIn(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#connection.end(), ms);
+    this.#timer.unref();
+  }
+}
