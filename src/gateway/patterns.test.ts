@@ -19,6 +19,7 @@ const CASES: [pattern: string, matching: string[], other: string[]][] = [
   ['AWS|ThirdParty', ['AWS', 'ThirdParty'], ['AWSx', 'xThirdParty']],
   ['[^:*]*', ['a/b', ''], ['a:b', '*']],
   ['.*', ['', 'abc'], ['a\nb']],
+  ['^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$', ['our-team', 'abc'], ['a--b', '-ab', 'ab-']],
 ];
 
 for (const [pattern, matching, other] of CASES) {

@@ -1,6 +1,7 @@
 /**
  * The models' patterns, which are Java's, matched on the whole string in linear time. A pattern with one unbounded repetition of a single
- * character or class runs on JavaScript's own engine, where it cannot backtrack far; every other runs on RE2, where nothing can.
+ * character or class runs on JavaScript's own engine, where it cannot backtrack far, and so does one without any that looks ahead, which RE2
+ * cannot; every other runs on RE2, where nothing can.
  */
 import { RE2JS } from 're2js';
 
@@ -17,7 +18,7 @@ export function wholeStringMatcher(pattern: string): Matcher {
   return matcher;
 }
 
-/** `(?!…)` at the start is the only lookahead that AWS uses, and the only thing in its patterns that RE2 lacks. */
+/** Lookahead is the only thing in AWS's patterns that RE2 lacks; it mostly is a `(?!…)` at the start. */
 function compile(pattern: string): Matcher {
   const refused = leadingRefusal(pattern);
   if (!refused) return compilePlain(pattern);
@@ -54,10 +55,11 @@ function compilePrefix(pattern: string): Matcher {
   return (text) => expression.matcher(text).find();
 }
 
-/** No groups, at most one unbounded repetition: at worst one scan of the text. */
+/** No groups, at most one unbounded repetition: at worst one scan of the text. With lookahead: no unbounded repetition at all. */
 function isSimple(pattern: string): boolean {
   const outside = pattern.replace(/\\./gs, 'x').replace(/\[[^\]]*\]/g, 'x');
   const unbounded = outside.match(/[*+]|\{\d+,\}/g) ?? [];
+  if (outside.includes('(?!')) return unbounded.length === 0;
   return !/[()|]/.test(outside) && unbounded.length <= 1;
 }
 

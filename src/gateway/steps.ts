@@ -3,6 +3,7 @@ import type { Readable, Transform } from 'node:stream';
 import { checkDocument } from '../cloud/s3/checksums.ts';
 import { AwsError } from '../platform/errors.ts';
 import { type ServiceModel, signingName } from '../platform/model.ts';
+import { UNSIGNED } from '../platform/principal.ts';
 import { authorize } from './authorize.ts';
 import { ChunkedDecoder, chunkedOptions } from './chunked.ts';
 import { createContext } from './context.ts';
@@ -18,6 +19,7 @@ import {
 } from './identify.ts';
 import { contentHashCheck } from './payload.ts';
 import { codecFor, takesStream } from './protocols/index.ts';
+import { claimedScope, queryParameter } from './signature.ts';
 import { authenticate as verifySignature } from './sigv4.ts';
 import { compileValidator, violationError } from './validate.ts';
 import { virtualHostBucket } from './virtual-host.ts';
@@ -50,6 +52,11 @@ async function receive(exchange: Exchange): Promise<void> {
 
 async function authenticate(exchange: Exchange): Promise<void> {
   const { call, entry, family, gateway } = exchange;
+  if (isOpen(exchange)) {
+    exchange.principal = UNSIGNED;
+    exchange.region = gateway.platform.config.region;
+    return;
+  }
   const found = await verifySignature(call, {
     family,
     services: [signingName(entry!.model)],
@@ -61,6 +68,14 @@ async function authenticate(exchange: Exchange): Promise<void> {
   exchange.principal = found.principal;
   exchange.payload = found.payload;
   exchange.region = found.scope?.region ?? gateway.platform.config.region;
+}
+
+/** An unsigned call of an operation that the model says is called without a signature: its input says who asks. */
+function isOpen({ call, entry, body }: Exchange): boolean {
+  const { protocol } = entry!.model.metadata;
+  if (call.headers.authorization !== undefined || protocol !== 'query' || !body || claimedScope(call)) return false;
+  const action = new URLSearchParams(body.toString('utf8')).get('Action') ?? queryParameter(call.query, 'Action');
+  return action !== null && action !== undefined && entry!.model.operations[action]?.authtype === 'none';
 }
 
 async function decode(exchange: Exchange): Promise<void> {

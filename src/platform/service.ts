@@ -48,6 +48,8 @@ export type CommonErrorCode = 'ValidationException' | 'AccessDeniedException' | 
 
 /** One IAM question: may the principal do `action` (default: the operation itself) on `resource`? */
 export interface Check {
+  /** Who is asked about, when it is not the caller: whom a verified token stands for. */
+  principal?: Principal;
   /** `service:Action`; default the IAM action of the operation. */
   action?: string;
   /** An ARN, or `*` where AWS has no resource-level permission. */

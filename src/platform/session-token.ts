@@ -22,6 +22,8 @@ export interface SessionStatement {
   /** Keys of `tags` that further sessions inherit. */
   transitiveTagKeys?: string[];
   sourceIdentity?: string;
+  /** See `SessionLimits.context`. */
+  context?: Record<string, string | string[]>;
   /** Milliseconds since 1970. */
   issuedAt: number;
   expiresAt: number;

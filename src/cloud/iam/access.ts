@@ -85,7 +85,8 @@ export function createAccess(platform: Platform): Access {
       return user && userPrincipal(user, undefined);
     },
 
-    async authorize(ctx, check) {
+    async authorize(asking, check) {
+      const ctx = check.principal ? { ...asking, principal: check.principal } : asking;
       const { principal } = ctx;
       // As on AWS: a session that a user got for himself, without a second factor, has no business with IAM.
       if (principal.type === 'User' && principal.session && check.action.startsWith('iam:')) {
@@ -149,12 +150,13 @@ function userPrincipal({ account, arn, id, name }: Identity, accessKeyId: string
 }
 
 function sessionPrincipal(statement: SessionStatement, identity: Identity, accessKeyId: string, policies: string[] | undefined): Principal {
-  const { account, id, arn, role, tags, transitiveTagKeys, sourceIdentity } = statement;
+  const { account, id, arn, role, tags, transitiveTagKeys, sourceIdentity, context } = statement;
   const session: SessionLimits = {
     policies,
     tags,
     transitiveTagKeys,
     sourceIdentity,
+    context,
     issuedAt: new Date(statement.issuedAt),
     expiresAt: new Date(statement.expiresAt),
   };

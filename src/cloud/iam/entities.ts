@@ -12,7 +12,7 @@ import type { EntitiesTable, EntityKind, Tags } from './tables.ts';
 export type Entity = Selectable<EntitiesTable>;
 
 const ID_PREFIX: Record<EntityKind, string> = { user: 'AIDA', group: 'AGPA', role: 'AROA', policy: 'ANPA', 'instance-profile': 'AIPA' };
-const QUOTA: Record<EntityKind, [name: string, limit: number]> = {
+export const QUOTA: Record<EntityKind, [name: string, limit: number]> = {
   user: ['UsersPerAccount', 5000],
   group: ['GroupsPerAccount', 300],
   role: ['RolesPerAccount', 1000],

@@ -1,9 +1,20 @@
-/** Tags of users and roles. */
+/** Tags of users, roles and instance profiles. */
 import { type Check, operation, type RequestContext } from '../../platform/service.ts';
-import { changeEntity, entityCheck, newTags, onRole, onUser, requireEntity, requireModifiable, type TagList, tagList } from './entities.ts';
+import {
+  changeEntity,
+  entityCheck,
+  newTags,
+  onProfile,
+  onRole,
+  onUser,
+  requireEntity,
+  requireModifiable,
+  type TagList,
+  tagList,
+} from './entities.ts';
 import { pageOfAll } from './paging.ts';
 
-type Tagged = 'user' | 'role';
+type Tagged = 'user' | 'role' | 'instance-profile';
 
 async function tag(ctx: RequestContext, kind: Tagged, name: string, given: TagList): Promise<void> {
   await changeEntity(ctx, kind, name, async (tx, entity) => {
@@ -66,6 +77,24 @@ export const entityTags = {
       await untag(ctx, 'role', RoleName, TagKeys);
       return {};
     },
+  }),
+  tagInstanceProfile: operation('iam', 'TagInstanceProfile', {
+    authorize: ({ InstanceProfileName, Tags }, ctx) => onTagging('instance-profile', InstanceProfileName, Tags, ctx),
+    async handle(ctx, { InstanceProfileName, Tags }) {
+      await tag(ctx, 'instance-profile', InstanceProfileName, Tags);
+      return {};
+    },
+  }),
+  untagInstanceProfile: operation('iam', 'UntagInstanceProfile', {
+    authorize: ({ InstanceProfileName, TagKeys }, ctx) => onUntagging('instance-profile', InstanceProfileName, TagKeys, ctx),
+    async handle(ctx, { InstanceProfileName, TagKeys }) {
+      await untag(ctx, 'instance-profile', InstanceProfileName, TagKeys);
+      return {};
+    },
+  }),
+  listInstanceProfileTags: operation('iam', 'ListInstanceProfileTags', {
+    authorize: onProfile,
+    handle: (ctx, input) => listTags(ctx, 'instance-profile', input.InstanceProfileName, input),
   }),
   listUserTags: operation('iam', 'ListUserTags', {
     authorize: onUser,

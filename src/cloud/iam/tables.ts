@@ -4,6 +4,20 @@ import type { ColumnType, JSONColumnType } from 'kysely';
 export type EntityKind = 'user' | 'group' | 'role' | 'policy' | 'instance-profile';
 export type Tags = Record<string, string>;
 
+/** As UpdateAccountPasswordPolicy gave it. */
+export interface PasswordPolicy {
+  MinimumPasswordLength: number;
+  RequireSymbols?: boolean;
+  RequireNumbers?: boolean;
+  RequireUppercaseCharacters?: boolean;
+  RequireLowercaseCharacters?: boolean;
+  AllowUsersToChangePassword?: boolean;
+  /** Days. */
+  MaxPasswordAge?: number;
+  PasswordReusePrevention?: number;
+  HardExpiry?: boolean;
+}
+
 export interface EntitiesTable {
   id: string;
   account: string;
@@ -29,7 +43,23 @@ export interface EntitiesTable {
 
 declare module '../../platform/platform.ts' {
   interface Tables {
-    'iam.accounts': { account: string; created_at: Date };
+    'iam.accounts': {
+      account: string;
+      created_at: Date;
+      alias: ColumnType<string | null, string | null | undefined>;
+      password_policy: JSONColumnType<PasswordPolicy, string | undefined, string | null> | null;
+    };
+    'iam.login_profiles': { user_id: string; password_hash: string; created_at: Date; changed_at: Date; reset_required: boolean };
+    'iam.former_passwords': { user_id: string; password_hash: string; replaced_at: Date };
+    'iam.oidc_providers': {
+      arn: string;
+      account: string;
+      url: string;
+      client_ids: string[];
+      thumbprints: string[];
+      tags: JSONColumnType<Tags, string, string>;
+      created_at: Date;
+    };
     'iam.entities': EntitiesTable;
     'iam.policy_versions': { policy_id: string; version: number; document: string; created_at: Date };
     'iam.inline_policies': { entity_id: string; name: string; document: string };

@@ -14,7 +14,7 @@ export class UsageRecorder {
   }
 
   note(principal: Principal, service: string, region: string): void {
-    if (principal.type === 'Service' || principal.type === 'Root') return;
+    if (principal.type !== 'User' && principal.type !== 'AssumedRole') return;
     const subject = principal.type === 'AssumedRole' ? principal.roleArn : principal.accessKeyId;
     if (subject === undefined) return;
     const now = this.#platform.now();

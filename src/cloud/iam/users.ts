@@ -81,13 +81,15 @@ const deleteUser = operation('iam', 'DeleteUser', {
 /** A user who is a member, or has credentials, cannot be deleted. */
 async function requireNothingOwned(tx: Transaction, user: Entity): Promise<void> {
   const { sql } = tx;
-  const [membership, key, credential] = [
+  const [membership, key, credential, password] = [
     await sql.selectFrom('iam.group_members').select('group_id').where('user_id', '=', user.id).executeTakeFirst(),
     await sql.selectFrom('iam.access_keys').select('id').where('user_id', '=', user.id).executeTakeFirst(),
     await sql.selectFrom('iam.service_credentials').select('id').where('user_id', '=', user.id).executeTakeFirst(),
+    await sql.selectFrom('iam.login_profiles').select('user_id').where('user_id', '=', user.id).executeTakeFirst(),
   ];
   if (membership) throw deleteConflict('remove users from group');
   if (key) throw deleteConflict('delete access keys');
+  if (password) throw deleteConflict('delete login profile');
   if (credential) throw deleteConflict('delete service specific credentials');
 }
 

@@ -1,8 +1,7 @@
 /** AssumeRole: temporary credentials of a role, for whom its trust policy names. */
-import { AwsError } from '../../platform/errors.ts';
 import { type Check, type Input, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
-import { issueSession } from '../../platform/session-token.ts';
 import { accessDenied, refuseMultiFactor, validationError } from './errors.ts';
+import { accountOf, findRole, issueRoleSession, requireDuration } from './role-session.ts';
 import { checkSessionPolicies, packedSize, sessionTags } from './session-limits.ts';
 
 const DEFAULT_SECONDS = 3600;
@@ -28,31 +27,8 @@ export const assumeRole = operation('sts', 'AssumeRole', {
     await checkSessionPolicies(ctx, account, input);
     const PackedPolicySize = packedSize(input);
     const sourceIdentity = sourceIdentityOf(ctx, input);
-    const issuedAt = ctx.now().getTime();
-    const expiresAt = issuedAt + durationSeconds(ctx, role, input) * 1000;
-    const { accessKeyId, secretAccessKey, sessionToken } = issueSession(ctx.keyring, {
-      account,
-      id: role.RoleId,
-      arn: role.Arn,
-      role: { name: role.RoleName, session: input.RoleSessionName },
-      policy: input.Policy,
-      policyArns: input.PolicyArns?.length ? input.PolicyArns.flatMap(({ arn }) => arn ?? []) : undefined,
-      ...sessionTags(principal, input),
-      sourceIdentity,
-      issuedAt,
-      expiresAt,
-    });
     return {
-      Credentials: {
-        AccessKeyId: accessKeyId,
-        SecretAccessKey: secretAccessKey,
-        SessionToken: sessionToken,
-        Expiration: new Date(expiresAt),
-      },
-      AssumedRoleUser: {
-        AssumedRoleId: `${role.RoleId}:${input.RoleSessionName}`,
-        Arn: `arn:aws:sts::${account}:assumed-role/${role.RoleName}/${input.RoleSessionName}`,
-      },
+      ...issueRoleSession(ctx, role, input, durationSeconds(ctx, role, input), { ...sessionTags(principal, input), sourceIdentity }),
       PackedPolicySize,
       SourceIdentity: sourceIdentity,
     };
@@ -80,25 +56,6 @@ function assumptionCheck(input: AssumeRoleInput, action: string, trust: string |
   };
 }
 
-const ROLE_ARN = /^arn:aws[\w-]*:iam::(\d{12}):role\/(?:[\x21-\x7e]+\/)?([\w+=,.@-]+)$/;
-
-function accountOf(roleArn: string): string {
-  const found = ROLE_ARN.exec(roleArn);
-  if (!found) throw validationError(`${roleArn} is invalid`);
-  return found[1]!;
-}
-
-async function findRole(ctx: RequestContext, roleArn: string): Promise<ShapeOf<'iam', 'Role'> | undefined> {
-  const { iam } = ctx.aws.asService('sts', { account: accountOf(roleArn), region: ctx.region });
-  try {
-    const { Role } = await iam.getRole({ RoleName: ROLE_ARN.exec(roleArn)![2]! });
-    return Role.Arn === roleArn ? Role : undefined;
-  } catch (error) {
-    if (error instanceof AwsError && error.code === 'NoSuchEntity') return undefined;
-    throw error;
-  }
-}
-
 function durationSeconds(
   ctx: RequestContext,
   role: ShapeOf<'iam', 'Role'>,
@@ -107,9 +64,7 @@ function durationSeconds(
   if (ctx.principal.type === 'AssumedRole' && DurationSeconds > CHAINED_MAX_SECONDS) {
     throw validationError('The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining');
   }
-  if (DurationSeconds > (role.MaxSessionDuration ?? DEFAULT_SECONDS)) {
-    throw validationError('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.');
-  }
+  requireDuration(role, DurationSeconds);
   return DurationSeconds;
 }
 

@@ -2,8 +2,9 @@
 import { defineService } from '../../platform/service.ts';
 import { assumeRole } from './assume-role.ts';
 import { identity } from './identity.ts';
+import { assumeRoleWithWebIdentity } from './web-identity.ts';
 
 export const sts = defineService('sts', {
-  operations: { ...identity, assumeRole },
+  operations: { ...identity, assumeRole, assumeRoleWithWebIdentity },
   validationErrors: 'ValidationError',
 });

@@ -58,7 +58,10 @@ export interface SessionTags {
 }
 
 /** The tags of the new session: those that are asked for, and those that the caller's session hands on. */
-export function sessionTags(principal: Principal, { Tags = [], TransitiveTagKeys = [] }: AssumeRoleInput): SessionTags {
+export function sessionTags(
+  principal: Principal,
+  { Tags = [], TransitiveTagKeys = [] }: Pick<AssumeRoleInput, 'Tags' | 'TransitiveTagKeys'>,
+): SessionTags {
   const same = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
   const keys = Tags.map(({ Key }) => Key);
   if (new Set(keys.map((key) => key.toLowerCase())).size < keys.length) {

@@ -15,6 +15,7 @@ export function initiatorOf({ principal, http, userAgent }: RequestContext): str
       if (!http && userAgent === 'events.amazonaws.com') return `rule/${principal.sessionName}`;
       return `${principal.roleName}/${principal.sessionName}`;
     case 'Service':
-      return principal.service;
+    case 'WebIdentity':
+      return principal.id;
   }
 }

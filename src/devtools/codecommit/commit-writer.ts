@@ -158,7 +158,7 @@ export function callerName(ctx: RequestContext): string {
   const { principal } = ctx;
   if (principal.type === 'User') return principal.name;
   if (principal.type === 'AssumedRole') return principal.sessionName;
-  return principal.type === 'Root' ? 'root' : principal.service;
+  return principal.type === 'Root' ? 'root' : principal.id;
 }
 
 /** A conflict of names in a tree, in the API's words. */
