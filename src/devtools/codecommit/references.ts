@@ -9,6 +9,7 @@ import { makeLive } from './packs.ts';
 import { followPushes } from './pull-request-changes.ts';
 import type { Repository } from './repository.ts';
 import { repositoryArn, repositoryMissing } from './repository.ts';
+import { queueTriggers } from './trigger-delivery.ts';
 
 export interface ReferenceChange {
   /** In full. */
@@ -115,6 +116,7 @@ async function changeInTransaction(
   // The event knows branches and tags; notes and the like are nobody's trigger.
   const told = made.filter(({ name }) => describeRef(name).type !== 'other');
   if (told.length > 0) await tx.emit(...told.map((change) => stateChange(platform, repository, change, options)));
+  await queueTriggers(platform, tx, repository, told, options.caller);
   await followPushes(platform, tx, repository, made, options.caller);
   if (!failed) await options.also?.(tx);
   return { results, generations: { before: repository.generation, after: generation } };

@@ -24,6 +24,8 @@ import * as pullRequests from './pull-requests.ts';
 import * as repositories from './repositories.ts';
 import { sweepCache } from './repositories.ts';
 import { listTagsForResource, tagResource, untagResource } from './tags.ts';
+import { DELIVER_TRIGGER, deliverTrigger } from './trigger-delivery.ts';
+import { getRepositoryTriggers, putRepositoryTriggers, testRepositoryTriggers } from './triggers.ts';
 import { uploadArchive } from './upload-archive.ts';
 
 export const codecommit = defineService('codecommit', {
@@ -94,8 +96,12 @@ export const codecommit = defineService('codecommit', {
     tagResource,
     untagResource,
     listTagsForResource,
+    putRepositoryTriggers,
+    getRepositoryTriggers,
+    testRepositoryTriggers,
     uploadArchive,
   },
+  jobs: { [DELIVER_TRIGGER]: deliverTrigger },
   reconcilers: { 'codecommit.packs': deletePacks, [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',

@@ -132,12 +132,21 @@ export interface ApprovalOverridesTable {
   overrider: string;
 }
 
+export interface TriggersTable {
+  repository_id: string;
+  configuration_id: string;
+  triggers: JSONColumnType<{ name: string; destinationArn: string; customData?: string; branches?: string[]; events: TriggerEvent[] }[]>;
+}
+
+export type TriggerEvent = 'all' | 'updateReference' | 'createReference' | 'deleteReference';
+
 declare module '../../platform/platform.ts' {
   interface Tables {
     'codecommit.repositories': RepositoriesTable;
     'codecommit.refs': RefsTable;
     'codecommit.packs': PacksTable;
     'codecommit.merges': MergesTable;
+    'codecommit.triggers': TriggersTable;
     'codecommit.pull_request_numbers': PullRequestNumbersTable;
     'codecommit.pull_requests': PullRequestsTable;
     'codecommit.pull_request_events': PullRequestEventsTable;
