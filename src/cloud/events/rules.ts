@@ -1,9 +1,11 @@
 /** Rules: which events go where, or when. */
+import { sql } from 'kysely';
+import { asRecords, batchedWrite } from '../../platform/database/batch.ts';
 import type { OperationContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { busName, ruleArn } from './arns.ts';
 import { requireBus } from './buses.ts';
-import { compilePattern, PatternError } from './patterns.ts';
+import { compilePattern, PatternError } from '../../platform/event-patterns/patterns.ts';
 import { nextFire, parseSchedule, ScheduleError } from './schedule.ts';
 import type { RulesTable } from './tables.ts';
 import './tables.ts';
@@ -39,6 +41,7 @@ export const putRule = operation('events', 'PutRule', {
       next_fire: input.ScheduleExpression === undefined ? null : (nextFire(input.ScheduleExpression, ctx.now()) ?? null),
     };
     const arn = ruleArn(ctx, bus, input.Name);
+    if (values.schedule === null && (await changing(ctx, { ...key, ...values }))) return { RuleArn: arn };
     await ctx.transaction(async (tx) => {
       const existing = await tx.sql.selectFrom('events.rules').select('name').where(matches(key)).forUpdate().executeTakeFirst();
       if (!existing) {
@@ -58,6 +61,23 @@ export const putRule = operation('events', 'PutRule', {
       if (values.next_fire) await tx.reconcile('events.schedule', arn, values.next_fire);
     });
     return { RuleArn: arn };
+  },
+});
+
+/** A new pattern and the like for a rule that is there. False when it is not, or is being changed by somebody else just now. */
+const changing = batchedWrite<Omit<RulesTable, 'created_by' | 'schedule' | 'next_fire'>, boolean>({
+  key: ruleKey,
+  async run(tx, items) {
+    const { rows } = await sql<RuleKey>`
+      with wanted as (
+        select wanted.* from json_populate_recordset(null::events.rules, ${asRecords(items)}) wanted
+        join events.rules rule using (account, region, bus, name) for update of rule skip locked)
+      update events.rules rule set pattern = wanted.pattern, schedule = null, state = wanted.state, description = wanted.description,
+        role_arn = wanted.role_arn, next_fire = null
+      from wanted where (rule.account, rule.region, rule.bus, rule.name) = (wanted.account, wanted.region, wanted.bus, wanted.name)
+      returning rule.account, rule.region, rule.bus, rule.name`.execute(tx.sql);
+    const done = new Set(rows.map(ruleKey));
+    return items.map((item) => done.has(ruleKey(item)));
   },
 });
 
@@ -86,6 +106,12 @@ function checkSchedule(ctx: OperationContext<never>, bus: string, schedule: stri
     if (!(error instanceof ScheduleError)) throw error;
     throw ctx.error('ValidationException', 'Parameter ScheduleExpression is not valid.');
   }
+}
+
+type RuleKey = Pick<RulesTable, 'account' | 'region' | 'bus' | 'name'>;
+
+function ruleKey({ account, region, bus, name }: RuleKey): string {
+  return JSON.stringify([account, region, bus, name]);
 }
 
 function matches(key: { account: string; region: string; bus: string; name: string }) {

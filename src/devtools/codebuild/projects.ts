@@ -1,5 +1,7 @@
 /** Build projects: made, changed, deleted, found and listed. */
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { type Check, operation } from '../../platform/service.ts';
 import { describeProject } from './describe.ts';
@@ -104,24 +106,10 @@ export const batchGetProjects = operation('codebuild', 'BatchGetProjects', {
   authorize: ({ names }, ctx) => Promise.all(names.map((name) => onProject(ctx, name))),
   async handle(ctx, { names }) {
     const wanted = [...new Set(names)];
-    const rows = await ctx.read
-      .selectFrom('codebuild.projects')
-      .selectAll()
-      .where('account', '=', ctx.account)
-      .where('region', '=', ctx.region)
-      .where(
-        'name',
-        'in',
-        wanted.map((name) => projectNameOf(ctx, name)),
-      )
-      .execute();
-    const found = new Map(rows.map((row) => [row.name, row]));
+    const rows = await Promise.all(wanted.map((name) => findProject(ctx, ctx, projectNameOf(ctx, name))));
     return {
-      projects: wanted.flatMap((name) => {
-        const row = found.get(projectNameOf(ctx, name));
-        return row ? [describeProject(row)] : [];
-      }),
-      projectsNotFound: wanted.filter((name) => !found.has(projectNameOf(ctx, name))),
+      projects: rows.flatMap((row) => (row ? [describeProject(row)] : [])),
+      projectsNotFound: wanted.filter((_, index) => !rows[index]),
     };
   },
 });
@@ -184,14 +172,22 @@ export async function onProject(ctx: RequestContext, given: string): Promise<Che
   return { resource: projectArn(ctx, name), resourceTags: row?.tags };
 }
 
-export function findProject(ctx: Pick<RequestContext, 'read'>, place: Place, name: string): Promise<ProjectRow | undefined> {
-  return ctx.read
-    .selectFrom('codebuild.projects')
-    .selectAll()
-    .where('account', '=', place.account)
-    .where('region', '=', place.region)
-    .where('name', '=', name)
-    .executeTakeFirst();
+const keyOf = ({ account, region, name }: Place & { name: string }): string => `${account}/${region}/${name}`;
+
+/** By account, region and name; undefined where there is none. */
+const projectBatch = batchedRead<Place & { name: string }, ProjectRow | undefined>({
+  key: keyOf,
+  async run(read, wanted) {
+    const { rows } = await sql<ProjectRow>`
+      select project.* from json_to_recordset(${asRecords(wanted)}) as wanted (account text, region text, name text)
+      join codebuild.projects project using (account, region, name)`.execute(read);
+    const byKey = new Map(rows.map((row) => [keyOf(row), row]));
+    return wanted.map((each) => byKey.get(keyOf(each)));
+  },
+});
+
+export function findProject(ctx: Pick<RequestContext, 'read'>, { account, region }: Place, name: string): Promise<ProjectRow | undefined> {
+  return projectBatch(ctx, { account, region, name });
 }
 
 type Given = Partial<ProjectDefinition> & Record<string, unknown>;

@@ -1,6 +1,8 @@
 /** Branches: references below refs/heads/, and which of them is the default. */
+import { sql } from 'kysely';
 import { isObjectId } from '../../git/objects.ts';
 import { branchRef, isWellFormed } from '../../git/ref-names.ts';
+import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { operation } from '../../platform/service.ts';
@@ -118,15 +120,24 @@ export const updateDefaultBranch = operation('codecommit', 'UpdateDefaultBranch'
   },
 });
 
+const tipBatch = batchedRead<{ id: string; name: string }, string | undefined>({
+  key: ({ id, name }) => `${id}/${name}`,
+  async run(read, wanted) {
+    const { rows } = await sql<{ id: string; name: string; object_id: string }>`
+      select wanted.id, wanted.name, ref.object_id from json_to_recordset(${asRecords(wanted)}) as wanted (id uuid, name text)
+      join codecommit.refs ref on ref.repository_id = wanted.id and ref.name = wanted.name`.execute(read);
+    const byKey = new Map(rows.map((row) => [`${row.id}/${row.name}`, row.object_id]));
+    return wanted.map(({ id, name }) => byKey.get(`${id}/${name}`));
+  },
+});
+
 /** The commit at the tip; undefined when there is no such branch. */
-export async function branchTip(platform: Pick<Platform, 'read'>, repository: Repository, branch: string): Promise<string | undefined> {
-  const row = await platform.read
-    .selectFrom('codecommit.refs')
-    .select('object_id')
-    .where('repository_id', '=', repository.id)
-    .where('name', '=', branchRef(branch))
-    .executeTakeFirst();
-  return row?.object_id;
+export function branchTip(
+  platform: Pick<Platform, 'read'>,
+  repository: Pick<Repository, 'id'>,
+  branch: string,
+): Promise<string | undefined> {
+  return tipBatch(platform, { id: repository.id, name: branchRef(branch) });
 }
 
 export function branchMissing(branch: string): AwsError {

@@ -1,6 +1,8 @@
 /** Repositories as the API names them: making, finding, listing, renaming, describing and deleting them. */
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { gitStore } from '../../git/store.ts';
+import { asRecords, batchedWrite } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
@@ -36,11 +38,23 @@ export const createRepository = operation('codecommit', 'CreateRepository', {
       created_at: now,
       updated_at: now,
     };
-    await ctx.transaction(async (tx) => {
-      const row = { ...repository, tags: JSON.stringify(tags) };
-      await tx.sql.insertInto('codecommit.repositories').values(row).execute().catch(explainTaken(repositoryName));
-    });
+    if (!(await creation(ctx, repository))) throw nameTaken(repositoryName);
     return { repositoryMetadata: describe(ctx, repository) };
+  },
+});
+
+/** False when the name is taken. */
+const creation = batchedWrite<Repository, boolean>({
+  key: ({ account, region, name }) => `${account}/${region}/${name}`,
+  async run(tx, repositories) {
+    const columns = sql.join(Object.keys(repositories[0]!).map((name) => sql.ref(name)));
+    // In order, so that two batches with the same names do not wait for each other.
+    const { rows } = await sql<{ id: string }>`
+      insert into codecommit.repositories (${columns})
+      select ${columns} from json_populate_recordset(null::codecommit.repositories, ${asRecords(repositories)})
+      order by account, region, name on conflict do nothing returning id`.execute(tx.sql);
+    const made = new Set(rows.map((row) => row.id));
+    return repositories.map(({ id }) => made.has(id));
   },
 });
 
@@ -207,7 +221,10 @@ function checkDescription(description: string | undefined): void {
 
 function explainTaken(name: string): (error: { code?: string }) => never {
   return (error) => {
-    if (error.code === UNIQUE_VIOLATION) throw new AwsError('RepositoryNameExistsException', `Repository named ${name} already exists`);
-    throw error;
+    throw error.code === UNIQUE_VIOLATION ? nameTaken(name) : error;
   };
+}
+
+function nameTaken(name: string): AwsError {
+  return new AwsError('RepositoryNameExistsException', `Repository named ${name} already exists`);
 }

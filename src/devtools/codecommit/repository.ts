@@ -5,6 +5,7 @@ import type { RepositoryState, View } from '../../git/cache.ts';
 import type { ObjectInfo, ReadObject } from '../../git/object-reader.ts';
 import { branchRef } from '../../git/ref-names.ts';
 import { gitStore } from '../../git/store.ts';
+import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Check, RequestContext } from '../../platform/service.ts';
@@ -16,19 +17,29 @@ export function repositoryArn(where: { account: string; region: string }, name: 
   return `arn:aws:codecommit:${where.region}:${where.account}:${name}`;
 }
 
+type Place = { account: string; region: string };
+
+const keyOf = ({ account, region, name }: Place & { name: string }): string => `${account}/${region}/${name}`;
+
+/** By account, region and name; undefined where there is none. */
+const repositoryBatch = batchedRead<Place & { name: string }, Repository | undefined>({
+  key: keyOf,
+  async run(read, wanted) {
+    const { rows } = await sql<Repository>`
+      select repository.* from json_to_recordset(${asRecords(wanted)}) as wanted (account text, region text, name text)
+      join codecommit.repositories repository using (account, region, name)`.execute(read);
+    const byKey = new Map(rows.map((row) => [keyOf(row), row]));
+    return wanted.map((each) => byKey.get(keyOf(each)));
+  },
+});
+
 /** Undefined when the account has none of this name in the region. */
-export async function lookUpRepository(
+export function lookUpRepository(
   platform: Pick<Platform, 'read'>,
-  where: { account: string; region: string },
+  { account, region }: Place,
   name: string,
 ): Promise<Repository | undefined> {
-  return platform.read
-    .selectFrom('codecommit.repositories')
-    .selectAll()
-    .where('account', '=', where.account)
-    .where('region', '=', where.region)
-    .where('name', '=', name)
-    .executeTakeFirst();
+  return repositoryBatch(platform, { account, region, name });
 }
 
 /** Those of this name in every region: git's credentials do not tell which one they are for. */
@@ -124,7 +135,9 @@ async function loadState(platform: Pick<Platform, 'read'>, id: string): Promise<
         .selectFrom('codecommit.packs as pack')
         .whereRef('pack.repository_id', '=', 'repository.id')
         .where('pack.state', '=', 'live')
-        .select(sql<[string, string][]>`coalesce(json_agg(json_build_array(pack.name, pack.blob_key)), '[]')`.as('list'))
+        .select(
+          sql<[string, string, number][]>`coalesce(json_agg(json_build_array(pack.name, pack.blob_key, pack.objects)), '[]')`.as('list'),
+        )
         .as('packs'),
     ])
     .executeTakeFirst();
@@ -133,6 +146,6 @@ async function loadState(platform: Pick<Platform, 'read'>, id: string): Promise<
     generation: row.generation,
     head: branchRef(row.default_branch ?? 'main'),
     refs: (row.refs ?? []).map(([name, objectId, peeledId]) => ({ name, objectId, peeledId })),
-    packs: (row.packs ?? []).map(([name, blobKey]) => ({ name, blobKey })),
+    packs: (row.packs ?? []).map(([name, blobKey, objects]) => ({ name, blobKey, objects })),
   };
 }

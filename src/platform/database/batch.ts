@@ -1,0 +1,152 @@
+/**
+ * Many requests' questions as one query, and many requests' changes as one transaction.
+ *
+ * What several requests want of the database at the same moment costs little more than what one of them wants: a round trip, its system calls
+ * and (for a change) the wait for the disk come once for all. Whoever comes while a batch is under way waits for the next one, so batches grow
+ * with the load and a lone request waits for nobody.
+ *
+ * Nothing is remembered: a batch is sent after each of its requests came, so each sees whatever was acknowledged before it.
+ */
+import type { Platform, Reader, Transaction } from '../platform.ts';
+import { isAway } from './pool.ts';
+
+const MAX_ITEMS = 100;
+/** While the database works on one, the next is being gathered; a second one keeps a slow one from holding up all. */
+const MAX_UNDER_WAY = 2;
+
+interface BatchOptions<Item, Answer> {
+  /** Answers in the order of the items. Throwing fails them all; then each is tried alone, so that only the guilty one fails. */
+  run(items: Item[]): Promise<Answer[]>;
+  /** What the item is about. No two of one batch are about the same. */
+  key(item: Item): string;
+  /** Those about the same share one answer. Else they go in different batches. */
+  share: boolean;
+}
+
+interface Waiter<Answer> {
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
+}
+
+interface Entry<Item, Answer> {
+  item: Item;
+  waiters: Waiter<Answer>[];
+}
+
+class Batcher<Item, Answer> {
+  readonly #options: BatchOptions<Item, Answer>;
+  /** By key, in the order in which they came: one for each batch to come, or one for all who share it. */
+  readonly #waiting = new Map<string, Entry<Item, Answer>[]>();
+  #underWay = 0;
+  #scheduled = false;
+
+  constructor(options: BatchOptions<Item, Answer>) {
+    this.#options = options;
+  }
+
+  add(item: Item): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const key = this.#options.key(item);
+      const before = this.#waiting.get(key);
+      if (!before) this.#waiting.set(key, [{ item, waiters: [{ resolve, reject }] }]);
+      else if (this.#options.share) before[0]!.waiters.push({ resolve, reject });
+      else before.push({ item, waiters: [{ resolve, reject }] });
+      this.#schedule();
+    });
+  }
+
+  /** After all that has arrived by now was read, so that it comes along. */
+  #schedule(): void {
+    if (this.#scheduled || this.#underWay === MAX_UNDER_WAY || this.#waiting.size === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#underWay++;
+      this.#send(this.#take()).finally(() => {
+        this.#underWay--;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+
+  #take(): Entry<Item, Answer>[] {
+    const batch: Entry<Item, Answer>[] = [];
+    for (const [key, entries] of [...this.#waiting].slice(0, MAX_ITEMS)) {
+      batch.push(entries.shift()!);
+      this.#waiting.delete(key);
+      // Behind those that have not had their turn yet.
+      if (entries.length > 0) this.#waiting.set(key, entries);
+    }
+    return batch;
+  }
+
+  async #send(batch: Entry<Item, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.#options.run(batch.map(({ item }) => item));
+      for (const [index, { waiters }] of batch.entries()) for (const { resolve } of waiters) resolve(answers[index]!);
+    } catch (error) {
+      // When the connection broke, nobody knows whether a change was made: it must not be made again.
+      if (batch.length > 1 && !isAway(error)) await Promise.all(batch.map((entry) => this.#send([entry])));
+      else for (const { waiters } of batch) for (const { reject } of waiters) reject(error);
+    }
+  }
+}
+
+/**
+ * A read of single things that requests share: `batchedRead({ key, run })` is a function that a handler calls for one item. Answers are shared
+ * too, so nobody may change them.
+ */
+export function batchedRead<Item, Answer>(options: {
+  /** Everything that tells one item from another, the account and the region among it. */
+  key(item: Item): string;
+  /** One query for all; answers in the order of the items. */
+  run(read: Reader, items: Item[]): Promise<Answer[]>;
+}): (platform: Pick<Platform, 'read'>, item: Item) => Promise<Answer> {
+  const { key } = options;
+  const batchers = new WeakMap<Reader, Batcher<Item, Answer>>();
+  return ({ read }, item) => {
+    let batcher = batchers.get(read);
+    if (!batcher) {
+      batcher = new Batcher({ key, share: true, run: (items) => throughGap(() => options.run(read, items)) });
+      batchers.set(read, batcher);
+    }
+    return batcher.add(item);
+  };
+}
+
+/** A connection that broke under a read is no reason to fail it: the next one comes when the database is back. */
+async function throughGap<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isAway(error)) throw error;
+    return read();
+  }
+}
+
+/** A small change that requests make together in one transaction: all are acknowledged when it has been committed. */
+export function batchedWrite<Item, Answer>(options: {
+  /** The row that the item changes: two changes of it are in two transactions. */
+  key(item: Item): string;
+  /** Must not wait for locks that others may hold long; answers in the order of the items. */
+  run(tx: Transaction, items: Item[]): Promise<Answer[]>;
+}): (platform: Pick<Platform, 'transaction'>, item: Item) => Promise<Answer> {
+  const { key } = options;
+  const batchers = new WeakMap<Platform['transaction'], Batcher<Item, Answer>>();
+  return ({ transaction }, item) => {
+    let batcher = batchers.get(transaction);
+    if (!batcher) {
+      batcher = new Batcher({ key, share: false, run: (items) => transaction((tx) => options.run(tx, items)) });
+      batchers.set(transaction, batcher);
+    }
+    return batcher.add(item);
+  };
+}
+
+/** The items as the parameter of `json_to_recordset`, which makes rows of them: one text for any number, so that the statement stays the same. */
+export function asRecords(items: object[]): string {
+  const text = JSON.stringify(items);
+  // Half a surrogate pair is no text to PostgreSQL.
+  return /\\ud[89a-f]/.test(text) ? JSON.stringify(items, (_, value) => (typeof value === 'string' ? value.toWellFormed() : value)) : text;
+}
