@@ -21,6 +21,8 @@ export interface Config {
     deliverySeconds: number;
     digestSeconds: number;
   };
+  /** Where mail goes out (`smtp://user:password@host:port`), and the address that it comes from; undefined when there is no mail. */
+  smtp: { url: string; from: string } | undefined;
   /** Filled in once the ports are bound. */
   endpoints: {
     /** `http://127.0.0.1:4600`: what clients and builds are told to use. */
@@ -86,6 +88,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
         deliverySeconds: seconds('PENSTOCK_CLOUDTRAIL_DELIVERY_SECONDS', env, 300),
         digestSeconds: seconds('PENSTOCK_CLOUDTRAIL_DIGEST_SECONDS', env, 3_600),
       },
+      smtp: smtp(env),
       endpoints: { http: '', https: undefined, ssh: undefined },
       serviceEndpoints: serviceEndpoints(env),
     },
@@ -109,6 +112,14 @@ function serviceEndpoints(env: NodeJS.ProcessEnv): Record<string, string> {
       .filter(([name, value]) => name.startsWith(prefix) && value)
       .map(([name, value]) => [name.slice(prefix.length).toLowerCase().replaceAll('_', '-'), value!]),
   );
+}
+
+function smtp(env: NodeJS.ProcessEnv): Config['smtp'] {
+  const { PENSTOCK_SMTP_URL: url, PENSTOCK_SMTP_FROM: from } = env;
+  if (!url) return undefined;
+  if (!/^smtps?:\/\/./.test(url)) throw new ConfigError('PENSTOCK_SMTP_URL must be smtp://… or smtps://…');
+  if (!from || !/^[^\r\n]+@[^\r\n]+$/.test(from)) throw new ConfigError('PENSTOCK_SMTP_FROM must be the address that mail comes from.');
+  return { url, from };
 }
 
 function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {

@@ -1,11 +1,11 @@
 /** From a committed event to its rules, and from each rule to its targets. */
 import { AwsError } from '../../platform/errors.ts';
+import { compilePattern, type Predicate } from '../../platform/event-patterns/patterns.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
 import { DEFAULT_BUS, ruleArn } from './arns.ts';
 import { type DeliveredEvent, targetInput } from './inputs.ts';
 import { type Delivery, targetKind } from './invoke.ts';
-import { compilePattern, type Predicate } from './patterns.ts';
 import './tables.ts';
 
 /** Back-off reaches minutes within a few attempts; AWS tries 185 times in 24 hours. */

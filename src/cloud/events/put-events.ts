@@ -1,10 +1,10 @@
 /** PutEvents and TestEventPattern: events from outside, and trying a pattern on one. */
 import { randomUUID } from 'node:crypto';
+import { compilePattern, PatternError } from '../../platform/event-patterns/patterns.ts';
 import type { ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { busArn, busName } from './arns.ts';
 import { requireBus } from './buses.ts';
-import { compilePattern, PatternError } from './patterns.ts';
 
 /** AWS raised it from 256 KB to 1 MB for the whole request. */
 const MAX_REQUEST_BYTES = 1_048_576;

@@ -1,11 +1,11 @@
 /** Rules: which events go where, or when. */
 import { sql } from 'kysely';
 import { asRecords, batchedWrite } from '../../platform/database/batch.ts';
+import { compilePattern, PatternError } from '../../platform/event-patterns/patterns.ts';
 import type { OperationContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { busName, ruleArn } from './arns.ts';
 import { requireBus } from './buses.ts';
-import { compilePattern, PatternError } from '../../platform/event-patterns/patterns.ts';
 import { nextFire, parseSchedule, ScheduleError } from './schedule.ts';
 import type { RulesTable } from './tables.ts';
 import './tables.ts';

@@ -1,5 +1,6 @@
 /**
- * EventBridge's pattern language: which events a rule wants. A pattern is compiled once into a predicate; an event is JSON.
+ * The pattern language of EventBridge and of SNS's filter policies: which events somebody wants. A pattern is compiled once into a
+ * predicate; an event is JSON.
  * Facts: EventBridge user guide, "Comparison operators for use in event patterns".
  */
 import { anythingBut, cidr, numeric, type Test, textMatcher } from './matchers.ts';
