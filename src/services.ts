@@ -2,6 +2,7 @@
 import { cloudtrail } from './cloud/cloudtrail/service.ts';
 import { eventsService } from './cloud/events/service.ts';
 import { iam } from './cloud/iam/service.ts';
+import { kms } from './cloud/kms/service.ts';
 import { logs } from './cloud/logs/service.ts';
 import { s3 } from './cloud/s3/service.ts';
 import { sqs } from './cloud/sqs/service.ts';
@@ -23,6 +24,7 @@ export const services: Service[] = [
   codedeployCommandsSecure,
   s3,
   eventsService,
+  kms,
   logs,
   cloudtrail,
   sqs,
