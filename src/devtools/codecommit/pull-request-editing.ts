@@ -1,11 +1,11 @@
 /** Making pull requests and changing what people say of them. */
-import { createHash } from 'node:crypto';
-import { branchRef } from '../../git/ref-names.ts';
+import { branchRef, isWellFormed } from '../../git/ref-names.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Transaction } from '../../platform/platform.ts';
 import type { Input, RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { applyTemplates } from './approval-associations.ts';
+import { checkToken, hashRequest, requireSameRequest } from './client-tokens.ts';
 import type { PullRequest } from './pull-request-changes.ts';
 import { announceCreated, close, newRevision, set } from './pull-request-changes.ts';
 import { describe, findPullRequest, onPullRequest, pullRequestMissing, tipOf } from './pull-requests.ts';
@@ -23,7 +23,9 @@ export const createPullRequest = operation('codecommit', 'CreatePullRequest', {
   },
   async handle(ctx, input) {
     const target = onlyTarget(input);
+    checkToken(input.clientRequestToken);
     checkTitle(input.title);
+    checkDescription(input.description);
     const repository = await findRepository(ctx, target.repositoryName);
     const made = await ctx.transaction((tx) => create(ctx, tx, repository, input));
     return { pullRequest: await describe(ctx, { ...made, repository }) };
@@ -40,8 +42,10 @@ export const updatePullRequestTitle = operation('codecommit', 'UpdatePullRequest
 
 export const updatePullRequestDescription = operation('codecommit', 'UpdatePullRequestDescription', {
   authorize: onPullRequest,
-  handle: (ctx, { pullRequestId, description }) =>
-    change(ctx, pullRequestId, (tx, open) => set(tx, open, { description, last_activity_at: ctx.now() })),
+  async handle(ctx, { pullRequestId, description }) {
+    checkDescription(description);
+    return change(ctx, pullRequestId, (tx, open) => set(tx, open, { description, last_activity_at: ctx.now() }));
+  },
 });
 
 export const updatePullRequestStatus = operation('codecommit', 'UpdatePullRequestStatus', {
@@ -112,6 +116,13 @@ function onlyTarget({ targets }: CreateInput): CreateInput['targets'][number] {
 
 function checkTitle(title: string): void {
   if (title.trim() === '') throw new AwsError('TitleRequiredException', 'A pull request title is required. It cannot be empty or null.');
+  if (title.includes('\0'))
+    throw new AwsError('InvalidTitleException', 'The pull request title is not valid: it contains the character NUL.');
+}
+
+function checkDescription(description: string | undefined): void {
+  if (!description?.includes('\0')) return;
+  throw new AwsError('InvalidDescriptionException', 'The pull request description is not valid: it contains the character NUL.');
 }
 
 async function create(ctx: RequestContext, tx: Transaction, { id, name }: Repository, input: CreateInput): Promise<PullRequest> {
@@ -157,9 +168,7 @@ function hashOf({ title, description, targets }: CreateInput): string {
     sourceReference,
     destinationReference ?? null,
   ]);
-  return createHash('sha256')
-    .update(JSON.stringify([title, description ?? null, said]))
-    .digest('hex');
+  return hashRequest([title, description, said]);
 }
 
 /** The answer to the same request sent before. `IdempotencyParameterMismatchException` when the token was for another one. */
@@ -177,12 +186,7 @@ async function madeBefore(
     .where('region', '=', region)
     .where('client_request_token', '=', token)
     .executeTakeFirst();
-  if (before && before.request_hash !== requestHash) {
-    throw new AwsError(
-      'IdempotencyParameterMismatchException',
-      'The client request token is not valid. Either the token is not in a valid format, or the token has been used in a previous request and cannot be reused.',
-    );
-  }
+  if (before) requireSameRequest(before, requestHash);
   return before;
 }
 
@@ -210,6 +214,8 @@ async function findReferences(
 async function resolveReference(tx: Transaction, { id }: Repository, reference: string): Promise<{ name: string; objectId: string }> {
   if (reference === '') throw new AwsError('ReferenceNameRequiredException', 'A reference name is required.');
   const full = reference.startsWith('refs/') ? reference : branchRef(reference);
+  if (!isWellFormed(full))
+    throw new AwsError('InvalidReferenceNameException', `The reference name is not valid: ${reference.slice(0, 300)}`);
   const rows = await tx.sql
     .selectFrom('codecommit.refs')
     .select(['name', 'object_id'])

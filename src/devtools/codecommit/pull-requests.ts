@@ -26,7 +26,7 @@ export const listPullRequests = operation('codecommit', 'ListPullRequests', {
   authorize: ({ repositoryName }, ctx) => onRepository(ctx, repositoryName),
   async handle(ctx, { repositoryName, authorArn, pullRequestStatus, nextToken, maxResults }) {
     const repository = await findRepository(ctx, repositoryName);
-    if (authorArn !== undefined && !authorArn.startsWith('arn:')) {
+    if (authorArn !== undefined && !isArn(authorArn)) {
       throw ctx.error('InvalidAuthorArnException', `The Amazon Resource Name (ARN) is not valid: ${authorArn.slice(0, 200)}`);
     }
     const limit = pageSize(maxResults, DEFAULT_PAGE, MAX_PAGE);
@@ -52,7 +52,7 @@ export const describePullRequestEvents = operation('codecommit', 'DescribePullRe
   async handle(ctx, { pullRequestId, pullRequestEventType, actorArn, nextToken, maxResults }) {
     const pullRequest = await findPullRequest(ctx, pullRequestId);
     const { repository } = pullRequest;
-    if (actorArn !== undefined && !actorArn.startsWith('arn:')) {
+    if (actorArn !== undefined && !isArn(actorArn)) {
       throw ctx.error('InvalidActorArnException', `The Amazon Resource Name (ARN) is not valid: ${actorArn.slice(0, 200)}`);
     }
     const limit = pageSize(maxResults, MAX_EVENTS);
@@ -166,6 +166,11 @@ async function lookUp(ctx: RequestContext, id: number): Promise<FoundPullRequest
     .where('id', '=', row.repository_id)
     .executeTakeFirst();
   return repository && { ...row, repository };
+}
+
+/** Could be the ARN of somebody. */
+export function isArn(text: string): boolean {
+  return /^arn:aws[\w-]*:(?:iam|sts)::\d*:[\x21-\x7e]+$/.test(text);
 }
 
 /** The tip of a reference by its full name; undefined when there is none. */

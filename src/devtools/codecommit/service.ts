@@ -8,6 +8,10 @@ import * as approvalStates from './approval-states.ts';
 import * as approvalTemplates from './approval-templates.ts';
 import { getBlobDifferences } from './blob-differences.ts';
 import * as branches from './branches.ts';
+import * as commentEditing from './comment-editing.ts';
+import * as commentLists from './comment-lists.ts';
+import * as commentReactions from './comment-reactions.ts';
+import * as comments from './comments.ts';
 import { batchGetCommits, getCommit } from './commits.ts';
 import { createCommit } from './create-commit.ts';
 import { getDifferences } from './differences.ts';
@@ -93,6 +97,16 @@ export const codecommit = defineService('codecommit', {
     batchDisassociateApprovalRuleTemplateFromRepositories: approvalAssociations.batchDisassociateApprovalRuleTemplateFromRepositories,
     listAssociatedApprovalRuleTemplatesForRepository: approvalAssociations.listAssociatedApprovalRuleTemplatesForRepository,
     listRepositoriesForApprovalRuleTemplate: approvalAssociations.listRepositoriesForApprovalRuleTemplate,
+    postCommentForPullRequest: comments.postCommentForPullRequest,
+    postCommentForComparedCommit: comments.postCommentForComparedCommit,
+    postCommentReply: comments.postCommentReply,
+    getComment: commentEditing.getComment,
+    updateComment: commentEditing.updateComment,
+    deleteCommentContent: commentEditing.deleteCommentContent,
+    getCommentsForPullRequest: commentLists.getCommentsForPullRequest,
+    getCommentsForComparedCommit: commentLists.getCommentsForComparedCommit,
+    putCommentReaction: commentReactions.putCommentReaction,
+    getCommentReactions: commentReactions.getCommentReactions,
     tagResource,
     untagResource,
     listTagsForResource,

@@ -140,6 +140,44 @@ export interface TriggersTable {
 
 export type TriggerEvent = 'all' | 'updateReference' | 'createReference' | 'deleteReference';
 
+export interface CommentPlacesTable {
+  id: GeneratedAlways<number>;
+  repository_id: string;
+  account: string;
+  region: string;
+  pull_request_id: number | null;
+  before_commit: string | null;
+  after_commit: string;
+  file_path: string | null;
+  file_position: number | null;
+  file_version: 'BEFORE' | 'AFTER' | null;
+  before_blob: string | null;
+  after_blob: string | null;
+  key: string;
+}
+
+export interface CommentsTable {
+  id: string;
+  seq: GeneratedAlways<number>;
+  place_id: number;
+  account: string;
+  region: string;
+  content: string | null;
+  in_reply_to: string | null;
+  author: string;
+  created_at: Date;
+  updated_at: Date;
+  client_request_token: string | null;
+  request_hash: string;
+}
+
+export interface CommentReactionsTable {
+  comment_id: string;
+  user_arn: string;
+  reaction: string;
+  seq: GeneratedAlways<number>;
+}
+
 declare module '../../platform/platform.ts' {
   interface Tables {
     'codecommit.repositories': RepositoriesTable;
@@ -155,5 +193,8 @@ declare module '../../platform/platform.ts' {
     'codecommit.approval_rules': ApprovalRulesTable;
     'codecommit.approvals': ApprovalsTable;
     'codecommit.approval_overrides': ApprovalOverridesTable;
+    'codecommit.comment_places': CommentPlacesTable;
+    'codecommit.comments': CommentsTable;
+    'codecommit.comment_reactions': CommentReactionsTable;
   }
 }
