@@ -3,7 +3,7 @@
  * make again, and several processes of one host may share it without locks, because nothing in it ever changes:
  *
  *     <id>/base/               a git directory without references, to read objects by id
- *     <id>/objects/            the packs of the repository; named by content, moved in whole
+ *     <id>/objects/            the packs of the repository, named by content, moved in whole; and indexes over them (see cache-upkeep.ts)
  *     <id>/views/<generation>/ a git directory with HEAD and all references as they were in that generation
  *     <id>/incoming/           quarantines of pushes under way
  *
@@ -15,6 +15,7 @@ import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/pro
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { BlobStore } from '../ports/blobs/port.ts';
+import { CacheUpkeep } from './cache-upkeep.ts';
 import type { GitPlace } from './program.ts';
 import { runGit } from './program.ts';
 
@@ -26,7 +27,7 @@ export interface RepositoryState {
   /** Sorted by the bytes of their names. */
   refs: { name: string; objectId: string; peeledId: string | null }[];
   /** `name` is git's checksum of the pack. */
-  packs: { name: string; blobKey: string }[];
+  packs: { name: string; blobKey: string; objects: number }[];
 }
 
 /** A git directory that shows one generation. */
@@ -61,6 +62,7 @@ export class GitCache {
   readonly #complete = new Map<string, number>();
   readonly #superseded = new Map<string, number>();
   readonly #swept = new Set<string>();
+  readonly #upkeep = new CacheUpkeep();
 
   /** `root` is a directory of this cache's own, on the disk where quarantines may grow. */
   constructor(root: string, blobs: BlobStore) {
@@ -87,7 +89,13 @@ export class GitCache {
     const latest = this.#view(id, state.generation);
     if (!(await exists(path.join(latest.gitDir, 'HEAD')))) await this.#writeView(latest, state);
     await this.#dropOldViews(id, state.generation);
+    this.#upkeep.consider(latest, state.packs);
     return latest;
+  }
+
+  /** Ends what goes on behind the requests. */
+  close(): void {
+    this.#upkeep.close();
   }
 
   /** A push of this process made a generation out of the one before; its pack, if it had one, is installed. */

@@ -41,7 +41,7 @@ export async function serveMemoryRepository() {
         return { name, error: undefined };
       });
       if (pack) {
-        packs.push({ name: pack.name, blobKey: pack.blobKey });
+        packs.push(pack);
         await pack.install();
       }
       generation++;
@@ -89,6 +89,7 @@ export async function serveMemoryRepository() {
     open,
     async close() {
       store.readers.closeAll();
+      store.cache.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await rm(directory, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 /** The git program, started so that nothing of the host's or of a repository's configuration can change what it does. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 
 /** Where a git process works: a directory with HEAD, config and refs, and the objects, which live apart from it (see cache.ts). */
@@ -60,6 +61,8 @@ export interface SpawnOptions {
   memoryLimit?: number;
   /** The process leads a group of its own, with all that it starts: `signal` ends them by TERM, and by KILL if they do not go. */
   group?: boolean;
+  /** Nobody waits for it: whoever is waited for goes first. */
+  background?: boolean;
   signal?: AbortSignal;
 }
 
@@ -75,6 +78,7 @@ export function spawnGit(args: string[], options: SpawnOptions = {}): ChildProce
         common,
       )
     : spawn('git', args, common);
+  if (options.background && child.pid !== undefined) stepBack(child.pid);
   // A process that ends early closes its pipes; the exit status tells what happened, EPIPE does not.
   child.stdin!.on('error', () => {});
   const { signal } = options;
@@ -99,6 +103,14 @@ function endGroup(child: ChildProcess): void {
   };
   send('SIGTERM');
   setTimeout(() => send('SIGKILL'), GRACE_MS).unref();
+}
+
+function stepBack(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already.
+  }
 }
 
 /** How a process ended; `startError` when there is no git program at all. */

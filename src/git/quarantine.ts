@@ -142,6 +142,35 @@ export class Quarantine {
     return { name, size, objects: objectCount(this.#index) };
   }
 
+  /**
+   * Makes a pack of objects that the repository has: `args` and `input` are pack-objects' own. Undefined when that comes to no object. What
+   * the pack leaves out must be in the repository's other packs: nothing is proven here.
+   */
+  async collect(args: string[], input: Readable | string, signal?: AbortSignal): Promise<IndexedPack | undefined> {
+    const prefix = path.join(this.#place.objects, 'pack', 'pack');
+    const settings = [
+      'core.fsync=none',
+      'pack.writeReverseIndex=true',
+      'pack.threads=1',
+      'pack.windowMemory=128m',
+      'pack.deltaCacheSize=64m',
+    ];
+    const flags = ['pack-objects', '-q', '--delta-base-offset', '--non-empty', ...args, prefix];
+    const result = await runGit([...settings.flatMap((setting) => ['-c', setting]), ...flags], {
+      place: this.#place,
+      input,
+      signal,
+      background: true,
+    });
+    signal?.throwIfAborted();
+    if (result.code !== 0) throw new Error(`Objects of repository ${this.#repository} could not be packed: ${result.stderr.trim()}`);
+    const name = /[0-9a-f]{40}/.exec(result.stdout.toString())?.[0];
+    if (name === undefined) return undefined;
+    const [index, { size }] = await Promise.all([readFile(this.#file(name, 'idx')), stat(this.#file(name, 'pack'))]);
+    this.#pack = { name, size, objects: objectCount(index) };
+    return this.#pack;
+  }
+
   /** Looks at the objects that references shall point at; one that is neither here nor in the repository is not in the answer. */
   async tips(ids: string[], depth = 0): Promise<Map<string, Tip>> {
     const tips = new Map<string, Tip>();

@@ -1,6 +1,7 @@
 /** Packs as rows: announced before their blob is written, live with the push that brought them, deleted when nobody needs them. */
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
+import { ENOUGH_PACKS } from '../../git/pack-selection.ts';
 import { gitStore } from '../../git/store.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
@@ -14,6 +15,11 @@ export interface StoredPack {
   size: number;
   objects: number;
 }
+
+/** The reconciler that keeps a repository's packs few. */
+export const MAINTENANCE = 'codecommit.maintenance';
+/** A push that brought so many objects makes the indexes over them worth their time at once. */
+const MANY_OBJECTS = 5_000;
 
 /** After this a pack whose push never came to its end is nobody's. */
 const PENDING_MS = 24 * 3_600_000;
@@ -67,8 +73,67 @@ export async function makeLive(tx: Transaction, repositoryId: string, pack: Stor
     }))
     .where('blob_key', '=', pack.blobKey)
     .where('state', '=', 'pending')
+    .returning((eb) =>
+      // As it was before this statement.
+      eb
+        .selectFrom('codecommit.packs as live')
+        .select((count) => count.fn.countAll<number>().as('count'))
+        .where('live.repository_id', '=', repositoryId)
+        .where('live.state', '=', 'live')
+        .as('others'),
+    )
     .executeTakeFirst();
-  if (result.numUpdatedRows !== 1n) throw new Error(`Pack ${pack.blobKey} was given up before its push was done.`);
+  if (!result) throw new Error(`Pack ${pack.blobKey} was given up before its push was done.`);
+  if (Number(result.others) >= ENOUGH_PACKS || pack.objects >= MANY_OBJECTS) await tx.reconcile(MAINTENANCE, repositoryId);
+}
+
+/** Puts a pack in the place of others, in one transaction; false when one of them is not the repository's any more, and nothing was done. */
+export async function replacePacks(
+  platform: Platform,
+  repositoryId: string,
+  replaced: { blob_key: string }[],
+  pack: StoredPack,
+): Promise<boolean> {
+  return platform
+    .transaction(async (tx) => {
+      // Pushes of the repository wait for this row too: they come before or after, never between.
+      await tx.sql.selectFrom('codecommit.repositories').select('id').where('id', '=', repositoryId).forUpdate().execute();
+      const now = platform.now();
+      const retired = await tx.sql
+        .updateTable('codecommit.packs')
+        .set({ state: 'retired', state_since: now })
+        .where(
+          'blob_key',
+          'in',
+          replaced.map((each) => each.blob_key),
+        )
+        .where('state', '=', 'live')
+        .executeTakeFirst();
+      if (Number(retired.numUpdatedRows) !== replaced.length) throw new PacksChangedError();
+      // After the others: it may be the same as one of them.
+      await makeLive(tx, repositoryId, pack, now);
+      await tx.reconcile('codecommit.packs', repositoryId, new Date(now.getTime() + RETIRED_MS + 1000));
+      return true;
+    })
+    .catch((error) => {
+      if (error instanceof PacksChangedError) return false;
+      throw error;
+    });
+}
+
+class PacksChangedError extends Error {}
+
+/** A pack that was announced and will not be needed: its blob is deleted soon. */
+export async function giveUp(platform: Platform, repositoryId: string, blobKey: string): Promise<void> {
+  await platform.transaction(async (tx) => {
+    await tx.sql
+      .updateTable('codecommit.packs')
+      .set({ state: 'retired', state_since: new Date(0) })
+      .where('blob_key', '=', blobKey)
+      .where('state', '=', 'pending')
+      .execute();
+    await tx.reconcile('codecommit.packs', repositoryId);
+  });
 }
 
 /** Part of the deletion of a repository. */
@@ -109,4 +174,16 @@ export const deletePacks: Reconciler = {
 function isDue(platform: Platform) {
   const before = (ms: number) => new Date(platform.now().getTime() - ms);
   return sql<boolean>`((state = 'pending' and state_since < ${before(PENDING_MS)}) or (state = 'retired' and state_since < ${before(RETIRED_MS)}))`;
+}
+
+/** Ids of repositories whose packs have become too many. */
+export async function repositoriesOfManyPacks(platform: Platform): Promise<string[]> {
+  const rows = await platform.read
+    .selectFrom('codecommit.packs')
+    .select('repository_id')
+    .where('state', '=', 'live')
+    .groupBy('repository_id')
+    .having((eb) => eb(eb.fn.countAll(), '>', ENOUGH_PACKS))
+    .execute();
+  return rows.map((row) => row.repository_id);
 }

@@ -20,7 +20,8 @@ import { deleteFile, getBlob, getFile, putFile } from './files.ts';
 import { getFolder } from './folders.ts';
 import { batchDescribeMergeConflicts, describeMergeConflicts, getMergeConflicts } from './merge-descriptions.ts';
 import * as merges from './merges.ts';
-import { deletePacks } from './packs.ts';
+import { combinePacks } from './pack-maintenance.ts';
+import { deletePacks, MAINTENANCE } from './packs.ts';
 import { MERGED_BY_PUSH } from './pull-request-changes.ts';
 import * as pullRequestEditing from './pull-request-editing.ts';
 import * as pullRequestMerges from './pull-request-merges.ts';
@@ -116,13 +117,14 @@ export const codecommit = defineService('codecommit', {
     uploadArchive,
   },
   jobs: { [DELIVER_TRIGGER]: deliverTrigger },
-  reconcilers: { 'codecommit.packs': deletePacks, [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush },
+  reconcilers: { 'codecommit.packs': deletePacks, [MAINTENANCE]: combinePacks, [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',
   async start(platform, signal) {
     const stop = () => {
       stopCommitGraphs();
       gitStore(platform).readers.closeAll();
+      gitStore(platform).cache.close();
     };
     signal.addEventListener('abort', stop, { once: true });
     await sweepCache(platform);
