@@ -178,8 +178,8 @@ test('a push of the merged branch closes it, and one that merges nothing does no
   assert.equal(closed.pullRequestTargets?.[0]?.sourceCommit, source);
 });
 
-test('lists, edits, closing, and a source branch that goes away', async () => {
-  const { base } = await repository('listed');
+test('lists, edits and closing', async () => {
+  await repository('listed');
   const one = await open('listed', 'One');
   const two = await open('listed', 'Two');
   assert.equal(Number(two.pullRequestId), Number(one.pullRequestId) + 1);
@@ -203,13 +203,33 @@ test('lists, edits, closing, and a source branch that goes away', async () => {
   assert.deepEqual(await list({ maxResults: 1, nextToken: page.nextToken }), [one.pullRequestId]);
   const said = (await told(one.pullRequestId, 2)).find(({ event }) => event === 'pullRequestStatusChanged');
   assert.deepEqual([said?.pullRequestStatus, said?.isMerged, said?.description], ['Closed', 'False', 'Why']);
+});
 
-  await codecommit.deleteBranch({ repositoryName: 'listed', branchName: 'topic' });
-  assert.equal((await get(two.pullRequestId)).pullRequestStatus, 'OPEN');
-  const merging = { pullRequestId: two.pullRequestId, repositoryName: 'listed' };
-  await refused(codecommit.mergePullRequestByFastForward(merging), 'ReferenceDoesNotExistException');
-  await codecommit.createBranch({ repositoryName: 'listed', branchName: 'topic', commitId: base });
-  assert.equal((await get(two.pullRequestId)).pullRequestTargets?.[0]?.sourceCommit, base);
+test('a pull request is closed when one of its branches is deleted, as merged if it was', async () => {
+  const { base, source } = await repository('deleted');
+  const one = await open('deleted');
+  await codecommit.deleteBranch({ repositoryName: 'deleted', branchName: 'topic' });
+  const closed = await get(one.pullRequestId);
+  assert.deepEqual([closed.pullRequestStatus, closed.pullRequestTargets?.[0]?.mergeMetadata?.isMerged], ['CLOSED', false]);
+  assert.equal(closed.pullRequestTargets?.[0]?.sourceCommit, source);
+
+  await codecommit.createBranch({ repositoryName: 'deleted', branchName: 'topic', commitId: source });
+  await codecommit.createBranch({ repositoryName: 'deleted', branchName: 'release', commitId: base });
+  const targets = [{ repositoryName: 'deleted', sourceReference: 'topic', destinationReference: 'release' }];
+  const { pullRequest: two } = await codecommit.createPullRequest({ title: 'Release', targets });
+  const three = await open('deleted');
+  await codecommit.deleteBranch({ repositoryName: 'deleted', branchName: 'release' });
+  assert.equal((await get(two?.pullRequestId)).pullRequestStatus, 'CLOSED');
+  assert.equal((await get(three.pullRequestId)).pullRequestStatus, 'OPEN');
+
+  // Merged and gone in one push.
+  const directory = path.join(home, 'deleted');
+  const env = withCredentials(signGit(server, 'deleted'));
+  await git(home, ['clone', '-q', `${server.endpoint}/v1/repos/deleted`, directory], env);
+  await git(directory, ['merge', '-q', '--no-ff', '--no-edit', 'origin/topic']);
+  await git(directory, ['push', '-q', 'origin', 'main', ':topic'], env);
+  const [last] = (await told(three.pullRequestId, 2)).filter(({ event }) => event !== 'pullRequestCreated');
+  assert.deepEqual([last?.event, last?.isMerged], ['pullRequestMergeStatusUpdated', 'True']);
 });
 
 test('one token is one pull request, also when it is sent many times at once', async () => {

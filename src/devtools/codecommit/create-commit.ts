@@ -74,7 +74,8 @@ export function fileTooLarge(path: string): AwsError {
   return new AwsError('FileContentSizeLimitExceededException', `The file ${path} cannot be added because it is larger than 6 MB.`);
 }
 
-function checkFolderSizes(puts: PutFileEntry[]): void {
+/** `FolderContentSizeLimitExceededException`. */
+export function checkFolderSizes(puts: { filePath: string; fileContent?: Uint8Array }[]): void {
   const sizes = new Map<string, number>();
   for (const { filePath, fileContent } of puts) {
     const path = toFilePath(filePath);

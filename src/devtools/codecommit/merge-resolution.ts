@@ -8,7 +8,7 @@ import type { ReadById } from '../../git/trees.ts';
 import { entryAt } from '../../git/trees.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { ShapeOf } from '../../platform/service.ts';
-import { fileTooLarge, MAX_FILE } from './create-commit.ts';
+import { checkFolderSizes, fileTooLarge, MAX_FILE } from './create-commit.ts';
 import { toGitMode } from './file-modes.ts';
 import type { Judged } from './merge-conflicts.ts';
 import { pick } from './merge-conflicts.ts';
@@ -42,6 +42,7 @@ export function readDecisions(resolution: Resolution | undefined, strategy: Conf
     throw new AwsError('MultipleConflictResolutionEntriesException', 'More than one conflict resolution was given for one file.');
   }
   for (const entry of replaceContents) checkReplacement(entry);
+  checkFolderSizes(replaceContents.map(({ filePath, content }) => ({ filePath, fileContent: content })));
   return {
     replace: new Map(replaceContents.map((entry) => [toFilePath(entry.filePath), entry])),
     remove: new Set(deleteFiles.map(({ filePath }) => toFilePath(filePath))),

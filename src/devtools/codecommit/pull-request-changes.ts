@@ -20,7 +20,10 @@ export function newRevision(): string {
   return randomBytes(32).toString('hex');
 }
 
-/** Part of every change of references: open pull requests from a branch follow it. A deleted branch leaves them as they are. */
+/**
+ * Part of every change of references: open pull requests from a branch follow it, and those whose source or destination is deleted are
+ * closed, as the user guide's "Close a pull request" says.
+ */
 export async function followPushes(
   platform: Platform,
   tx: Transaction,
@@ -28,9 +31,8 @@ export async function followPushes(
   changes: ReferenceChange[],
   caller: string,
 ): Promise<void> {
-  const moved = new Map(changes.flatMap(({ name, newId }) => (newId === undefined ? [] : [[name, newId] as const])));
-  if (moved.size === 0) return;
-  const names = [...moved.keys()];
+  const changed = new Map(changes.map(({ name, newId }) => [name, newId]));
+  const names = [...changed.keys()];
   const open = await tx.sql
     .selectFrom('codecommit.pull_requests')
     .selectAll()
@@ -40,13 +42,33 @@ export async function followPushes(
     .forUpdate()
     .execute();
   for (const pullRequest of open) {
-    const source = moved.get(pullRequest.source_ref);
-    if (source !== undefined && source !== pullRequest.source_commit) {
-      await followSource(platform, tx, repository, pullRequest, source, caller);
-    }
-    if (moved.has(pullRequest.destination_ref)) await set(tx, pullRequest, { moved_by: caller });
+    const { source_ref, destination_ref, source_commit } = pullRequest;
+    const isDeleted = [source_ref, destination_ref].some((name) => changed.has(name) && changed.get(name) === undefined);
+    const source = changed.get(source_ref);
+    if (isDeleted) await followDeletion(platform, tx, repository, pullRequest, caller);
+    else if (source !== undefined && source !== source_commit) await followSource(platform, tx, repository, pullRequest, source, caller);
+    if (changed.get(destination_ref) !== undefined) await set(tx, pullRequest, { moved_by: caller });
   }
   if (open.length > 0) await tx.reconcile(MERGED_BY_PUSH, repository.id);
+}
+
+/** Closes it, unless it has yet to be found out whether it was merged before. */
+async function followDeletion(
+  platform: Platform,
+  tx: Transaction,
+  repository: Repository,
+  open: PullRequest,
+  caller: string,
+): Promise<void> {
+  const destination = await tx.sql
+    .selectFrom('codecommit.refs')
+    .select('object_id')
+    .where('repository_id', '=', repository.id)
+    .where('name', '=', open.destination_ref)
+    .executeTakeFirst();
+  const isChecked = open.checked_source === open.source_commit && open.checked_destination === destination?.object_id;
+  if (destination && !isChecked) await set(tx, open, { branch_deleted_by: caller });
+  else await close(platform, tx, repository, open, destination?.object_id, caller);
 }
 
 async function followSource(

@@ -13,7 +13,7 @@ import { mergeOnto, movedMeanwhile } from './merge-commit.ts';
 import type { MergeOption } from './merge-tips.ts';
 import { findRelatedTips } from './merge-tips.ts';
 import type { PullRequest } from './pull-request-changes.ts';
-import { closeMerged, set } from './pull-request-changes.ts';
+import { close, closeMerged, set } from './pull-request-changes.ts';
 import { alreadyClosed, lock, referenceMissing } from './pull-request-editing.ts';
 import type { FoundPullRequest } from './pull-requests.ts';
 import { describe, findPullRequest, onPullRequest, tipOf } from './pull-requests.ts';
@@ -142,7 +142,7 @@ async function cameIn(
   return (await has(tip)) && !(await has(checked_destination));
 }
 
-/** Open ones of which a branch has moved since they were looked at. */
+/** Open ones of which a branch has moved or gone since they were looked at. */
 function unchecked(platform: Platform) {
   return platform.read
     .selectFrom('codecommit.pull_requests as request')
@@ -154,6 +154,7 @@ function unchecked(platform: Platform) {
       eb.or([
         eb('request.checked_source', '!=', eb.ref('request.source_commit')),
         eb('request.checked_destination', '!=', eb.ref('ref.object_id')),
+        eb('request.branch_deleted_by', 'is not', null),
       ]),
     );
 }
@@ -168,7 +169,11 @@ async function settle(platform: Platform, repository: Repository, seen: PullRequ
     // Closed or pushed to meanwhile; the push has asked for another look.
     if (locked.status === 'CLOSED' || locked.source_commit !== seen.source_commit) return;
     const checked = await set(tx, locked, { checked_source: seen.source_commit, checked_destination: tip });
-    if (!merged) return;
+    if (!merged) {
+      // The source branch is gone, and has not come into the destination before that.
+      if (checked.branch_deleted_by !== null) await close(platform, tx, repository, checked, tip, checked.branch_deleted_by);
+      return;
+    }
     const option = tip === seen.source_commit ? 'FAST_FORWARD_MERGE' : 'THREE_WAY_MERGE';
     const by = checked.moved_by ?? checked.author;
     await closeMerged(platform, tx, repository, checked, { by, option, destination: seen.checked_destination, commit: tip });

@@ -71,6 +71,7 @@ export interface PullRequestsTable {
   checked_source: string;
   checked_destination: string;
   moved_by: string | null;
+  branch_deleted_by: string | null;
 }
 
 export interface PullRequestEventsTable {
