@@ -10,6 +10,7 @@ import { cpus, loadavg, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { benchApi } from './api.ts';
 import { benchCodeBuild } from './codebuild.ts';
+import { benchCodeCommit } from './codecommit.ts';
 import { benchCodeDeploy } from './codedeploy.ts';
 import { benchCodePipeline } from './codepipeline.ts';
 import { benchGit } from './git.ts';
@@ -21,6 +22,7 @@ const benches: Record<string, () => Promise<Section>> = {
   start: () => benchStart(7),
   api: () => benchApi(5),
   git: () => benchGit(5),
+  codecommit: () => benchCodeCommit(5),
   machines: () => benchMachines(50),
   codebuild: () => benchCodeBuild(10, 'sandbox'),
   codepipeline: () => benchCodePipeline(15),

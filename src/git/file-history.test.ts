@@ -6,10 +6,11 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { git } from './client.ts';
 import type { HistoryPosition } from './file-history.ts';
-import { historyOf, lastChange, walkHistory } from './file-history.ts';
+import { historyOf, walkHistory } from './file-history.ts';
+import { lastChange } from './history.ts';
 import { changedNames, lastChangesOf } from './last-changes.ts';
 import { serveMemoryRepository } from './memory-repository.ts';
-import { formatTree, modes, objectId } from './objects.ts';
+import { formatTree, modes, objectId, parseCommit } from './objects.ts';
 
 let memory: Awaited<ReturnType<typeof serveMemoryRepository>>;
 let home: string;
@@ -138,6 +139,23 @@ test('the last changes of a folder are those of its entries one by one', async (
       }
     }
   }
+});
+
+test('entries of a folder that have not changed for long are found behind many commits', async () => {
+  const steps: Step[] = [
+    { branch: 'long', files: { 'x/old': '0', 'x/busy': '0', 'x/gone back': '0' } },
+    { branch: 'long', files: { 'x/gone back': '1' } },
+    { branch: 'long', files: { 'x/gone back': '0' } },
+    ...Array.from({ length: 900 }, (_, index): Step => ({ branch: 'long', files: { 'x/busy': `${index + 1}` } })),
+  ];
+  const tip = (await pushHistory(streamOf(steps))).get('long')!;
+  const { place } = history();
+  const readFolder = (id: string) => memory.store.readers.readAt(memory.id, id, 'x');
+  const changes = await lastChangesOf({ repository: memory.id, place, folder: 'x', readFolder }, tip);
+  const messages = await Promise.all(
+    ['old', 'busy', 'gone back'].map(async (name) => parseCommit((await history().read(changes.get(name)!))!.data).message),
+  );
+  assert.deepEqual(messages, ['step 0', 'step 902', 'step 2']);
 });
 
 test('a file is followed under its old names, and no older file of its name is taken for it', async () => {

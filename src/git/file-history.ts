@@ -2,7 +2,7 @@
  * The history of one path: the commits that changed it, as `git log` simplifies history, and on under its old name where it was renamed.
  * A walk can be left and taken up again at any position without walking again over what lies before.
  */
-import { commitsThatChanged } from './history.ts';
+import { commitsThatChanged, lastChange } from './history.ts';
 import type { Commit, TreeEntry } from './objects.ts';
 import { isTree, parseCommit } from './objects.ts';
 import type { GitPlace } from './program.ts';
@@ -49,11 +49,6 @@ const MAX_SEGMENTS = 200;
 export async function historyOf({ place }: History, commit: string, path: string): Promise<HistoryPosition | undefined> {
   const first = await lastChange(place, commit, path);
   return first === undefined ? undefined : { segments: [{ path, tips: { [first]: [] } }] };
-}
-
-/** The latest commit, from `commit` backwards, that changed what is at `path`; undefined when none did. */
-export async function lastChange(place: GitPlace, commit: string, path: string): Promise<string | undefined> {
-  return (await commitsThatChanged(place, [commit], path, 1))[0]?.id;
 }
 
 /** At most `limit` versions, newest first, and where to go on; `next` is undefined at the end of the history. */

@@ -41,3 +41,8 @@ export async function commitsThatChanged(place: GitPlace, tips: string[], path: 
     return { id: id!, parents };
   });
 }
+
+/** The latest commit, from `commit` backwards, that changed what is at `path`; undefined when none did. */
+export async function lastChange(place: GitPlace, commit: string, path: string): Promise<string | undefined> {
+  return (await commitsThatChanged(place, [commit], path, 1))[0]?.id;
+}

@@ -3,7 +3,7 @@
  * git simplifies it: what a commit has from a parent unchanged is that parent's. Kept in memory, so that the next commit on top costs one
  * step.
  */
-import { commitsThatChanged } from './history.ts';
+import { commitsThatChanged, lastChange } from './history.ts';
 import type { ReadObject } from './object-reader.ts';
 import { compareEntries, type TreeEntry } from './objects.ts';
 import type { GitPlace } from './program.ts';
@@ -24,6 +24,10 @@ export type LastChanges = ReadonlyMap<string, string>;
 /** Of one walk: commits that it looks at, and bytes of trees that it reads. */
 const MAX_COMMITS = 20_000;
 const MAX_TREE_BYTES = 32 * 1024 * 1024;
+/** So few names that have not changed for long are looked for one by one: git's filters skip what a walk here would have to read. */
+const STRAGGLERS = 4;
+/** With fewer commits left than this the walk is quicker. */
+const FAR = 512;
 /** Trees asked for at once. */
 const CHUNK = 128;
 /** Entries of all folders that are kept. */
@@ -82,6 +86,7 @@ class FolderWalk {
     for (const [index, { id, parents }] of commits.entries()) {
       if (this.#open.size === 0 || this.#bytes > MAX_TREE_BYTES) break;
       if (index % CHUNK === 0) {
+        if (commits.length - index > FAR && (await this.#findStragglers())) break;
         for (const each of commits.slice(index, index + CHUNK)) if (!trees.has(each.id)) trees.set(each.id, this.#tree(each.id));
       }
       const names = this.#open.get(id);
@@ -93,6 +98,19 @@ class FolderWalk {
     await Promise.allSettled(trees.values());
     keep(keyOf(this.#where, first.id), this.#changes);
     return this.#changes;
+  }
+
+  /** True when few names were left, and they have been found. */
+  async #findStragglers(): Promise<boolean> {
+    const left = [...this.#open].flatMap(([commit, names]) => [...names].map((name) => ({ commit, name })));
+    if (left.length > STRAGGLERS) return false;
+    const { place, folder } = this.#where;
+    const find = async ({ commit, name }: { commit: string; name: string }) => {
+      const change = await lastChange(place, commit, folder === '' ? name : `${folder}/${name}`);
+      if (change !== undefined) this.#changes.set(name, change);
+    };
+    await Promise.all(left.map(find));
+    return true;
   }
 
   /** True when an earlier walk began at this commit. */

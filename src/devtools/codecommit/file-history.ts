@@ -1,6 +1,7 @@
 /** ListFileCommitHistory: the commits that changed a file, newest first, also under the names that it had before. */
 import type { FileVersion, History, HistoryPosition } from '../../git/file-history.ts';
-import { historyOf, lastChange, newestVersion, walkHistory } from '../../git/file-history.ts';
+import { historyOf, newestVersion, walkHistory } from '../../git/file-history.ts';
+import { lastChange } from '../../git/history.ts';
 import { lastChangesOf } from '../../git/last-changes.ts';
 import { isSubmodule, isTree } from '../../git/objects.ts';
 import { gitStore } from '../../git/store.ts';
@@ -14,9 +15,8 @@ import { resolveCommit } from './specifiers.ts';
 
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
-/** Questions for single entries of one folder at one commit that are answered one by one; from then on all of the folder is looked at. */
-const FEW = 2;
-const MAX_COUNTED = 1000;
+/** Folders that are remembered as asked about. */
+const MAX_ASKED = 1000;
 
 export const listFileCommitHistory = operation('codecommit', 'ListFileCommitHistory', {
   authorize: ({ repositoryName }, ctx) => onRepository(ctx, repositoryName),
@@ -67,17 +67,18 @@ async function newestOf(ctx: RequestContext, where: Where): Promise<Page> {
   return change === undefined ? nothing : newestVersion(history, change, path);
 }
 
-/** Questions for single entries, by folder and commit. */
-const asked = new Map<string, number>();
+/** The first entry that was asked about, by folder and commit. */
+const asked = new Map<string, string>();
 
+/** Undefined for the first entry of a folder, which may be the only one: all of the folder is looked at from the second on. */
 async function fromFolder(ctx: RequestContext, { history, repository, commit, path }: Where): Promise<string | undefined> {
   const slash = path.lastIndexOf('/');
   const folder = path.slice(0, Math.max(0, slash));
   const key = `${repository.id}:${commit}:${folder}`;
-  const count = (asked.get(key) ?? 0) + 1;
-  asked.set(key, count);
-  if (asked.size > MAX_COUNTED) asked.delete(asked.keys().next().value!);
-  if (count <= FEW) return undefined;
+  const first = asked.get(key) ?? path;
+  if (!asked.has(key)) asked.set(key, path);
+  if (asked.size > MAX_ASKED) asked.delete(asked.keys().next().value!);
+  if (first === path) return undefined;
   const readFolder = (id: string) => gitStore(ctx).readers.readAt(repository.id, id, folder);
   const changes = await lastChangesOf({ repository: repository.id, place: history.place, folder, readFolder }, commit);
   return changes.get(path.slice(slash + 1));
