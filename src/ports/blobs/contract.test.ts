@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { openDiskBlobs } from './disk.ts';
 import { createDummyBlobs } from './dummy.ts';
-import { type BlobInfo, BlobNotFoundError, type BlobStore } from './port.ts';
+import { BlobCorruptError, type BlobInfo, BlobKeyError, BlobNotFoundError, type BlobStore } from './port.ts';
 
 const drivers: { name: string; open(directory: string): Promise<BlobStore> }[] = [
   { name: 'disk', open: (directory) => openDiskBlobs(directory, Buffer.alloc(32, 7)) },
@@ -118,6 +118,10 @@ for (const driver of drivers) {
           `after ${after}`,
         );
       }
+      assert.deepEqual(
+        await Array.fromAsync(store.keys('l/', 'l/a/b')),
+        sorted.filter((key) => key > 'l/a/b'),
+      );
     });
 
     test('keeps keys apart that differ only in case', async () => {
@@ -162,6 +166,24 @@ for (const driver of drivers) {
       await Promise.all(bodies.flatMap((body, n) => [store.put(`many/${n}`, body), store.head(`many/${n}`), store.delete('contended')]));
       assert.equal((await collect(store.list('many/'))).length, bodies.length);
       assert.equal(await store.head('contended'), undefined);
+    });
+
+    test('keeps a blob under a wrapping key from whoever does not have it', async () => {
+      const bytes = randomBytes(200_000);
+      const under = store.under(Buffer.alloc(32, 1));
+      const info = await under.put('wrapped/one', Readable.from([bytes]));
+      assert.equal(info.sha256, sha256(bytes));
+      assert.ok(bytes.equals(await buffer(await under.get('wrapped/one'))));
+      const range = await buffer(await store.under(Buffer.alloc(32, 1)).get('wrapped/one', { start: 70_000, end: 140_000 }));
+      assert.ok(range.equals(bytes.subarray(70_000, 140_001)));
+      await assert.rejects(store.get('wrapped/one'), BlobKeyError);
+      await assert.rejects(async () => buffer(await store.under(Buffer.alloc(32, 2)).get('wrapped/one')), BlobCorruptError);
+      assert.deepEqual(await store.head('wrapped/one'), info);
+      assert.deepEqual(await collect(store.list('wrapped/')), [info]);
+      await store.put('wrapped/two', bytes);
+      assert.ok(bytes.equals(await buffer(await under.get('wrapped/two'))), 'what was put without a key is still given');
+      await store.delete('wrapped/one');
+      await assert.rejects(under.get('wrapped/one'), BlobNotFoundError);
     });
 
     test('a sweep leaves whole blobs and puts under way alone', async () => {

@@ -15,6 +15,7 @@ import { type BlobInfo, BlobNotFoundError, type BlobStore, type ByteRange, check
 import {
   CHUNK_BYTES,
   chunkCount,
+  chunkKeyOf,
   FOOTER_BYTES,
   type Footer,
   HEADER_BYTES,
@@ -38,6 +39,18 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
   const data = path.join(directory, 'data');
   for (const folder of [directory, tmp, data]) await mkdir(folder, { recursive: true, mode: 0o700 });
   const folders = durableFolders(data);
+  return diskBlobs({ tmp, data, folders, key });
+}
+
+interface Place {
+  tmp: string;
+  data: string;
+  folders: ReturnType<typeof durableFolders>;
+  key: Buffer;
+}
+
+function diskBlobs(place: Place, wrappingKey?: Uint8Array): BlobStore {
+  const { tmp, data, folders, key } = place;
 
   async function put(blobKey: string, body: Readable | Uint8Array, signal?: AbortSignal): Promise<BlobInfo> {
     const target = fileOf(data, blobKey);
@@ -46,7 +59,7 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
     try {
       try {
         signal?.throwIfAborted();
-        const footer = await writeSealed(file, key, blobKey, body, signal);
+        const footer = await writeSealed(file, { storeKey: key, wrappingKey }, blobKey, body, signal);
         await file.datasync();
         const { mtime } = await file.stat();
         signal?.throwIfAborted();
@@ -70,8 +83,9 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
       const file = await openBlob(fileOf(data, blobKey));
       if (!file) throw new BlobNotFoundError(`There is no blob ${blobKey}.`);
       try {
-        const { dataKey, footer } = await readEnds(file, key, blobKey);
-        return new BlobReader(file, blobKey, dataKey, footer.size, range && clampRange(range, footer.size));
+        const { dataKey, wrapped, footer } = await readEnds(file, key, blobKey);
+        const chunkKey = chunkKeyOf(blobKey, dataKey, wrapped, wrappingKey);
+        return new BlobReader(file, blobKey, chunkKey, footer.size, range && clampRange(range, footer.size));
       } catch (error) {
         await file.close();
         throw error;
@@ -83,12 +97,14 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
       await unlink(target).catch(ignore('ENOENT'));
       await syncFolder(path.dirname(target)).catch(ignore('ENOENT'));
     },
+    keys: (prefix, after = '') => walk(data, '', prefix, after),
     async *list(prefix, after = '') {
       for await (const blobKey of walk(data, '', prefix, after)) {
         const info = await inspect(data, key, blobKey);
         if (info) yield info;
       }
     },
+    under: (otherKey) => diskBlobs(place, otherKey),
     async sweep(olderThan) {
       for (const name of await readdir(tmp)) {
         const file = path.join(tmp, name);
@@ -101,14 +117,14 @@ export async function openDiskBlobs(directory: string, key: Buffer): Promise<Blo
 
 async function writeSealed(
   file: FileHandle,
-  storeKey: Buffer,
+  { storeKey, wrappingKey }: { storeKey: Buffer; wrappingKey: Uint8Array | undefined },
   blobKey: string,
   body: Readable | Uint8Array,
   signal?: AbortSignal,
 ): Promise<Footer> {
-  const { dataKey, header } = newHeader(storeKey, blobKey);
+  const { dataKey, header } = newHeader(storeKey, blobKey, wrappingKey !== undefined);
   await file.writeFile(header);
-  const writer = new SealingWriter(file, dataKey);
+  const writer = new SealingWriter(file, chunkKeyOf(blobKey, dataKey, wrappingKey !== undefined, wrappingKey));
   const closed = new Promise((resolve) => writer.once('close', resolve));
   try {
     if (body instanceof Readable) await pipeline(body, writer, { signal });
@@ -125,16 +141,16 @@ async function writeSealed(
 class BlobReader extends Readable {
   readonly #file: FileHandle;
   readonly #key: string;
-  readonly #dataKey: Buffer;
+  readonly #chunkKey: Buffer;
   readonly #size: number;
   readonly #end: number;
   #position: number;
 
-  constructor(file: FileHandle, key: string, dataKey: Buffer, size: number, range: ByteRange = { start: 0, end: size - 1 }) {
+  constructor(file: FileHandle, key: string, chunkKey: Buffer, size: number, range: ByteRange = { start: 0, end: size - 1 }) {
     super({ highWaterMark: CHUNKS_PER_CALL * CHUNK_BYTES });
     this.#file = file;
     this.#key = key;
-    this.#dataKey = dataKey;
+    this.#chunkKey = chunkKey;
     this.#size = size;
     this.#position = range.start;
     this.#end = range.end;
@@ -158,7 +174,7 @@ class BlobReader extends Readable {
     const plain: Buffer[] = [];
     for (let index = first; index <= last; index++) {
       const at = (index - first) * SEALED_CHUNK_BYTES;
-      plain.push(openChunk(this.#dataKey, this.#key, index, index === lastOfBlob, sealed.subarray(at, at + SEALED_CHUNK_BYTES)));
+      plain.push(openChunk(this.#chunkKey, this.#key, index, index === lastOfBlob, sealed.subarray(at, at + SEALED_CHUNK_BYTES)));
     }
     const bytes = Buffer.concat(plain).subarray(this.#position - first * CHUNK_BYTES, this.#end + 1 - first * CHUNK_BYTES);
     this.#position += bytes.length;
@@ -175,9 +191,9 @@ class BlobReader extends Readable {
 
 async function readEnds(file: FileHandle, storeKey: Buffer, blobKey: string) {
   const { size: fileBytes, mtime } = await file.stat();
-  const dataKey = openHeader(storeKey, blobKey, await readExactly(file, 0, HEADER_BYTES));
+  const { dataKey, wrapped } = openHeader(storeKey, blobKey, await readExactly(file, 0, HEADER_BYTES));
   const sealedFooter = await readExactly(file, Math.max(HEADER_BYTES, fileBytes - FOOTER_BYTES), FOOTER_BYTES);
-  return { dataKey, footer: openFooter(dataKey, blobKey, sealedFooter, fileBytes), mtime };
+  return { dataKey, wrapped, footer: openFooter(dataKey, blobKey, sealedFooter, fileBytes), mtime };
 }
 
 /** Fewer bytes than asked for when the file ends before; the tags then do not fit. */

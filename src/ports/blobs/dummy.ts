@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { addAbortSignal, Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BlobCorruptError, type BlobInfo, BlobNotFoundError, type BlobStore, checkBlobKey, clampRange } from './port.ts';
+import { BlobCorruptError, type BlobInfo, BlobKeyError, BlobNotFoundError, type BlobStore, checkBlobKey, clampRange } from './port.ts';
 
 export interface BlobFault {
   /** The blobs that it befalls: those whose key begins so. */
@@ -19,7 +19,7 @@ export interface BlobFault {
 
 /** `faults` is looked at on each call: a test may change it while the store is in use. */
 export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
-  const blobs = new Map<string, { info: BlobInfo; bytes: Buffer }>();
+  const blobs = new Map<string, { info: BlobInfo; bytes: Buffer; wrappingKey: string | undefined }>();
 
   /** The fault of this kind that befalls the call, counted down. */
   function befalls(kind: 'failPutAfter' | 'corruptAfter' | 'delayMs', key: string): number | undefined {
@@ -49,12 +49,12 @@ export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
     return Buffer.concat(pieces);
   }
 
-  return {
+  const storeUnder = (wrappingKey: string | undefined): BlobStore => ({
     async put(key, body, signal) {
       try {
         const bytes = await receive(key, body, signal);
         const info = { key, size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), storedAt: new Date() };
-        blobs.set(key, { info, bytes });
+        blobs.set(key, { info, bytes, wrappingKey });
         return info;
       } finally {
         if (body instanceof Readable) body.destroy();
@@ -64,9 +64,11 @@ export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
       await begin(key);
       const blob = blobs.get(key);
       if (!blob) throw new BlobNotFoundError(`There is no blob ${key}.`);
+      if (blob.wrappingKey && !wrappingKey) throw new BlobKeyError(`Blob ${key} is under a wrapping key.`);
       const { start, end } = range ? clampRange(range, blob.bytes.length) : { start: 0, end: blob.bytes.length - 1 };
       const bytes = blob.bytes.subarray(start, end + 1);
-      const good = befalls('corruptAfter', key);
+      const sealed = blob.wrappingKey !== undefined && blob.wrappingKey !== wrappingKey;
+      const good = sealed ? 0 : befalls('corruptAfter', key);
       return Readable.from(good === undefined ? [bytes] : damaged(key, bytes.subarray(0, good)), { objectMode: false });
     },
     async head(key) {
@@ -78,14 +80,19 @@ export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
       await begin(key);
       blobs.delete(key);
     },
+    async *keys(prefix, after = '') {
+      for (const key of [...blobs.keys()].sort()) if (key.startsWith(prefix) && key > after) yield key;
+    },
     async *list(prefix, after = '') {
       for (const key of [...blobs.keys()].sort()) {
         const blob = blobs.get(key);
         if (blob && key.startsWith(prefix) && key > after) yield { ...blob.info };
       }
     },
+    under: (otherKey) => storeUnder(Buffer.from(otherKey).toString('hex')),
     async sweep() {},
-  };
+  });
+  return storeUnder(undefined);
 }
 
 function* damaged(key: string, good: Buffer): Generator<Buffer> {

@@ -20,6 +20,10 @@ export interface ByteRange {
 export class BlobNotFoundError extends Error {
   override readonly name = 'BlobNotFoundError';
 }
+/** The blob was put under a wrapping key, and is asked for without one. */
+export class BlobKeyError extends Error {
+  override readonly name = 'BlobKeyError';
+}
 export class BlobCorruptError extends Error {
   override readonly name = 'BlobCorruptError';
 }
@@ -34,6 +38,8 @@ export class BlobCorruptError extends Error {
  * get: fails with BlobNotFoundError before the first byte; ranges are of plain bytes; damage is BlobCorruptError (of get, or on the stream when it
  *   shows later), never wrong bytes. The caller reads the stream to its end or destroys it.
  * delete: idempotent. A reader that already opened the blob may read to its end.
+ * under: the same store, whose puts are sealed under the wrapping key (32 bytes) beside the store's own: without it get fails with BlobKeyError,
+ *   with another one as for damage. Its get also gives what was put without one. head, list, delete and sweep work without it.
  * Concurrency: every call may run beside every other, from any process that shares the store.
  */
 export interface BlobStore {
@@ -41,8 +47,11 @@ export interface BlobStore {
   get(key: string, range?: ByteRange): Promise<Readable>;
   head(key: string): Promise<BlobInfo | undefined>;
   delete(key: string): Promise<void>;
-  /** In key order. `after` is exclusive. */
+  /** All keys in order, of damaged blobs too. `after` is exclusive. */
+  keys(prefix: string, after?: string): AsyncIterable<string>;
+  /** In key order. `after` is exclusive. BlobCorruptError at a blob that is damaged. */
   list(prefix: string, after?: string): AsyncIterable<BlobInfo>;
+  under(wrappingKey: Uint8Array): BlobStore;
   /** Removes what interrupted puts older than `olderThan` left behind. */
   sweep(olderThan: Date): Promise<void>;
 }

@@ -7,15 +7,19 @@
  *
  * AES-256-GCM throughout. Each blob has its own random data key, so nonces may simply count: index, last-or-not, and what is sealed. Hence a
  * chunk that is moved, dropped or taken from another blob does not open, and neither does a file cut short or given another blob's name.
+ *
+ * Blobs under a wrapping key have another magic, and the key of their chunks is HMAC-SHA256 of the data key under the wrapping key. Their header
+ * and footer open with the store's key alone, so that a store can be listed and swept whoever holds the wrapping keys.
  */
-import { type CipherKey, createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { BlobCorruptError } from './port.ts';
+import { type CipherKey, createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { BlobCorruptError, BlobKeyError } from './port.ts';
 
 export const CHUNK_BYTES = 65_536;
 const TAG_BYTES = 16;
 const NONCE_BYTES = 12;
 const KEY_BYTES = 32;
 const MAGIC = Buffer.from('PSBLOB1\n');
+const WRAPPED_MAGIC = Buffer.from('PSBLOB2\n');
 export const SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES;
 export const HEADER_BYTES = MAGIC.length + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 export const FOOTER_BYTES = 8 + 32 + TAG_BYTES;
@@ -31,19 +35,29 @@ export interface Footer {
 }
 
 /** A new data key, and the header that carries it. */
-export function newHeader(storeKey: Buffer, blobKey: string): { dataKey: Buffer; header: Buffer } {
+export function newHeader(storeKey: Buffer, blobKey: string, wrapped: boolean): { dataKey: Buffer; header: Buffer } {
   const dataKey = randomBytes(KEY_BYTES);
   const nonce = randomBytes(NONCE_BYTES);
-  return { dataKey, header: Buffer.concat([MAGIC, nonce, seal(storeKey, nonce, dataKey, Buffer.from(blobKey))]) };
+  return { dataKey, header: Buffer.concat([wrapped ? WRAPPED_MAGIC : MAGIC, nonce, seal(storeKey, nonce, dataKey, Buffer.from(blobKey))]) };
 }
 
-/** The data key out of a header. */
-export function openHeader(storeKey: Buffer, blobKey: string, header: Buffer): Buffer {
-  if (header.length !== HEADER_BYTES || !header.subarray(0, MAGIC.length).equals(MAGIC)) {
+/** The data key out of a header, and whether chunks need a wrapping key. */
+export function openHeader(storeKey: Buffer, blobKey: string, header: Buffer): { dataKey: Buffer; wrapped: boolean } {
+  const magic = header.subarray(0, MAGIC.length);
+  const wrapped = magic.equals(WRAPPED_MAGIC);
+  if (header.length !== HEADER_BYTES || !(wrapped || magic.equals(MAGIC))) {
     throw new BlobCorruptError(`Blob ${blobKey} does not begin as one.`);
   }
   const rest = header.subarray(MAGIC.length);
-  return open(storeKey, rest.subarray(0, NONCE_BYTES), rest.subarray(NONCE_BYTES), blobKey, 'header', Buffer.from(blobKey));
+  const dataKey = open(storeKey, rest.subarray(0, NONCE_BYTES), rest.subarray(NONCE_BYTES), blobKey, 'header', Buffer.from(blobKey));
+  return { dataKey, wrapped };
+}
+
+/** The key of a blob's chunks. */
+export function chunkKeyOf(blobKey: string, dataKey: Buffer, wrapped: boolean, wrappingKey: Uint8Array | undefined): Buffer {
+  if (!wrapped) return dataKey;
+  if (!wrappingKey) throw new BlobKeyError(`Blob ${blobKey} is under a wrapping key.`);
+  return createHmac('sha256', wrappingKey).update('penstock blob chunks').update(dataKey).digest();
 }
 
 /** The chunk in the pieces that it came in, sealed piece by piece: at this rate of bytes every copy counts. */
