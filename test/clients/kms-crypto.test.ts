@@ -51,7 +51,13 @@ describe('KMS: symmetric encryption', () => {
     const EncryptionContext = { app: 'shop', stage: 'test' };
     const { CiphertextBlob } = await kms.send(new KMS.EncryptCommand({ KeyId, Plaintext: Buffer.from('x'), EncryptionContext }));
     await kms.send(new KMS.DecryptCommand({ CiphertextBlob, EncryptionContext: { stage: 'test', app: 'shop' } }));
-    for (const other of [undefined, { app: 'shop' }, { ...EncryptionContext, more: '1' }, { app: 'Shop', stage: 'test' }]) {
+    const others: (Record<string, string> | undefined)[] = [
+      undefined,
+      { app: 'shop' },
+      { ...EncryptionContext, more: '1' },
+      { app: 'Shop', stage: 'test' },
+    ];
+    for (const other of others) {
       assert.match(
         await failure(kms.send(new KMS.DecryptCommand({ CiphertextBlob, EncryptionContext: other }))),
         /InvalidCiphertextException/,
