@@ -24,6 +24,7 @@ export const createApprovalRuleTemplate = operation('codecommit', 'CreateApprova
   async handle(ctx, input) {
     const { approvalRuleTemplateName: name, approvalRuleTemplateContent: content, approvalRuleTemplateDescription: description } = input;
     checkTemplateName(name);
+    checkDescription(description);
     readTemplate(content);
     const { account, region } = ctx;
     const template = await ctx.transaction(async (tx) => {
@@ -112,6 +113,7 @@ export const updateApprovalRuleTemplateDescription = operation('codecommit', 'Up
   authorize: () => '*',
   async handle(ctx, { approvalRuleTemplateName: name, approvalRuleTemplateDescription: description }) {
     checkTemplateName(name);
+    checkDescription(description);
     return { approvalRuleTemplate: describeTemplate(await change(ctx, name, { description: description || null })) };
   },
 });
@@ -249,6 +251,11 @@ export function checkTemplateName(name: string): void {
     'InvalidApprovalRuleTemplateNameException',
     `The name of the approval rule template is not valid: ${shown}. ${NAME_RULE}`,
   );
+}
+
+function checkDescription(description: string | undefined): void {
+  if (!description?.includes('\0')) return;
+  throw new AwsError('InvalidApprovalRuleTemplateDescriptionException', 'The description of the template contains the character NUL.');
 }
 
 function describeTemplate(template: ApprovalRuleTemplate): ShapeOf<'codecommit', 'ApprovalRuleTemplate'> {
