@@ -5,6 +5,7 @@ import { iam } from './cloud/iam/service.ts';
 import { kms } from './cloud/kms/service.ts';
 import { logs } from './cloud/logs/service.ts';
 import { s3 } from './cloud/s3/service.ts';
+import { sns } from './cloud/sns/service.ts';
 import { sqs } from './cloud/sqs/service.ts';
 import { sts } from './cloud/sts/service.ts';
 import { codebuild } from './devtools/codebuild/service.ts';
@@ -27,5 +28,6 @@ export const services: Service[] = [
   kms,
   logs,
   cloudtrail,
+  sns,
   sqs,
 ];

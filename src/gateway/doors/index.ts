@@ -4,7 +4,8 @@ import type { Gateway } from '../exchange.ts';
 import { credentials } from './credentials.ts';
 import { gitHttp } from './git-http.ts';
 import { health } from './health.ts';
+import { snsCertificate } from './sns-certificate.ts';
 
 export type Door = (app: FastifyInstance, gateway: Gateway) => void;
 
-export const doors: Door[] = [health, credentials, gitHttp];
+export const doors: Door[] = [health, credentials, snsCertificate, gitHttp];
