@@ -11,6 +11,7 @@ import { demoCommand } from './commands/demo.ts';
 import { envCommand } from './commands/env.ts';
 import { knownHostsCommand } from './commands/known-hosts.ts';
 import { upCommand, workerCommand } from './commands/up.ts';
+import { verifyCommand } from './commands/verify.ts';
 
 // What is loaded from here on is kept without its types and compiled: half of a start's time. Where the folder cannot be written, it is not kept.
 enableCompileCache(path.join(import.meta.dirname, '..', 'node_modules', '.cache', 'compiled'));
@@ -31,7 +32,17 @@ Examples:
   eval "$(penstock env)"              point the AWS CLI and SDKs at the running server
   penstock agent --config agent.yml   run the CodeDeploy agent on a host`,
   );
-const commands = [demoCommand, upCommand, workerCommand, envCommand, agentCommand, accountCommand, caCommand, knownHostsCommand];
+const commands = [
+  demoCommand,
+  upCommand,
+  workerCommand,
+  envCommand,
+  agentCommand,
+  accountCommand,
+  caCommand,
+  knownHostsCommand,
+  verifyCommand,
+];
 for (const command of commands) program.addCommand(command());
 
 try {

@@ -194,19 +194,25 @@ export class GitCache {
     const present = new Set(await readdir(path.join(this.#root, id, 'objects', 'pack')));
     const missing = packs.filter(({ name }) => !present.has(`pack-${name}.idx`));
     const fetchOthers = async () => {
-      for (let next = missing.pop(); next; next = missing.pop()) await this.#fetchPack(id, next);
+      for (let next = missing.pop(); next; next = missing.pop()) await this.fetchPack(id, next);
     };
     await Promise.all([fetchOthers(), fetchOthers()]);
   }
 
-  async #fetchPack(id: string, { name, blobKey }: { name: string; blobKey: string }): Promise<void> {
+  /** Brings one pack here from its blob. Fails when it is not the pack that it should be, to the last byte. */
+  async fetchPack(id: string, { name, blobKey }: { name: string; blobKey: string }): Promise<void> {
     const { directory, place } = await this.incoming(id);
     try {
       const pack = await this.#blobs.get(blobKey);
+      let broken: Error | undefined;
+      pack.once('error', (error) => {
+        broken = error;
+      });
       const result = await runGit(['index-pack', '--stdin'], { place, input: pack });
       const found = /[0-9a-f]{40}/.exec(result.stdout.toString())?.[0];
-      if (result.code !== 0 || found !== name)
-        throw new Error(`Pack ${blobKey} of repository ${id} cannot be read: ${result.stderr.trim()}`);
+      if (broken) throw broken;
+      if (result.code !== 0) throw new Error(`Blob ${blobKey} is no good pack: ${result.stderr.trim()}`);
+      if (found !== name) throw new Error(`Blob ${blobKey} is pack ${found}, not ${name}.`);
       await this.install(id, name, path.join(place.objects, 'pack'));
     } finally {
       await rm(directory, { recursive: true, force: true });

@@ -160,9 +160,15 @@ async function takePack({ store, push, reader, reporter, rules, quarantine }: Pu
   // It is awaited where it is needed; until then a failure is not unhandled.
   key.catch(() => {});
   const keeping = { blobs: store.blobs, key, asItArrives: push.empty };
-  const pack = await quarantine.index(body, { keeping, signal: push.signal, onProgress: reporter.progress });
-  await quarantine.keep(keeping, push.signal);
+  const pack = await quarantine.index(body, { keeping, signal: push.signal, onProgress: reporter.progress }).catch(explainFullDisk);
+  await quarantine.keep(keeping, push.signal).catch(explainFullDisk);
   return { ...pack, blobKey: await key, install: () => quarantine.install() };
+}
+
+/** Nothing is wrong with the server or with the push; somebody must make room, and had better be told. */
+function explainFullDisk(error: NodeJS.ErrnoException): never {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') throw new BadPackError('no space left on the server');
+  throw error;
 }
 
 /** Sorts the changes into those whose objects are there and those that cannot be, with git's reasons. */

@@ -115,7 +115,7 @@ export async function openView(platform: Platform, repository: Known): Promise<V
 }
 
 /** Everything of a generation in one statement, so that no change can come between its parts. */
-async function loadState(platform: Pick<Platform, 'read'>, id: string): Promise<RepositoryState | undefined> {
+export async function loadState(platform: Pick<Platform, 'read'>, id: string): Promise<RepositoryState | undefined> {
   const row = await platform.read
     .selectFrom('codecommit.repositories as repository')
     .where('repository.id', '=', id)
