@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { Kysely, PostgresDialect, sql } from 'kysely';
+import { sql } from 'kysely';
 import { openRecorder } from './cloud/cloudtrail/recorder.ts';
 import { type Access, createAccess } from './cloud/iam/access.ts';
 import { createAccount } from './cloud/iam/accounts.ts';
@@ -17,6 +17,7 @@ import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Clients } from './platform/aws.ts';
 import { type Config, ConfigError, type Ports } from './platform/config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './platform/database/embedded.ts';
+import { createDatabase } from './platform/database/kysely.ts';
 import { migrate, type Schema } from './platform/database/migrate.ts';
 import { type Connections, connect } from './platform/database/pool.ts';
 import { inTransaction } from './platform/database/transaction.ts';
@@ -24,7 +25,7 @@ import { type Jobs, prepareJobs, startJobs } from './platform/jobs.ts';
 import { createKeyring } from './platform/keyring.ts';
 import { createLogger, type Logger } from './platform/log.ts';
 import { createPaging } from './platform/paging.ts';
-import type { Platform, Tables, Transaction } from './platform/platform.ts';
+import type { Platform, Transaction } from './platform/platform.ts';
 import { ProcessRegistry } from './platform/processes.ts';
 import { loadMasterKey, readSecret, sealSecret, sharedSecret } from './platform/secrets.ts';
 import { serverCertificate } from './platform/server-certificate.ts';
@@ -75,7 +76,7 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
   try {
     const { connections, processes, signals } = await openDatabase(config, log, undo);
     const { pool } = connections;
-    const read = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+    const read = createDatabase(pool);
     const authority = await openAuthority(await sharedSecret(pool, keyring, 'authority', createAuthority));
     const gateway = { registry: new Registry(services) } as Gateway;
     const platform: Platform = {

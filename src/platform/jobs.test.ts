@@ -8,8 +8,9 @@ import { createInterface } from 'node:readline';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Kysely, PostgresDialect } from 'kysely';
+import type { Kysely } from 'kysely';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
+import { createDatabase } from './database/kysely.ts';
 import { migrate } from './database/migrate.ts';
 import { type Connections, connect } from './database/pool.ts';
 import { inTransaction } from './database/transaction.ts';
@@ -33,7 +34,7 @@ before(async () => {
   connections = connect({ embedded }, log, 10);
   await prepareJobs(connections.pool, log);
   await migrate(connections.pool, [{ owner: 'platform', folder: new URL('./schema/', import.meta.url) }]);
-  database = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: connections.pool }) });
+  database = createDatabase(connections.pool);
 });
 afterEach(async () => {
   for (const member of [...members]) await member.leave();

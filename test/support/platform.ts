@@ -2,8 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Kysely, PostgresDialect, sql } from 'kysely';
+import { sql } from 'kysely';
 import { startEmbedded } from '../../src/platform/database/embedded.ts';
+import { createDatabase } from '../../src/platform/database/kysely.ts';
 import { migrate } from '../../src/platform/database/migrate.ts';
 import { connect } from '../../src/platform/database/pool.ts';
 import { inTransaction } from '../../src/platform/database/transaction.ts';
@@ -12,7 +13,7 @@ import { prepareJobs } from '../../src/platform/jobs.ts';
 import { createKeyring } from '../../src/platform/keyring.ts';
 import { createLogger } from '../../src/platform/log.ts';
 import { createPaging } from '../../src/platform/paging.ts';
-import type { Platform, Tables } from '../../src/platform/platform.ts';
+import type { Platform } from '../../src/platform/platform.ts';
 import type { Input, OperationContext, OperationName, Output, Service, ServiceName } from '../../src/platform/service.ts';
 
 export interface QueuedJob {
@@ -37,7 +38,7 @@ export async function openPlatform(service: Service, parts: Partial<Platform>): 
   const connections = connect({ embedded }, log, 10);
   await prepareJobs(connections.pool, log);
   await migrate(connections.pool, service.schema ? [{ owner: service.name, folder: service.schema }] : []);
-  const read = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: connections.pool }) });
+  const read = createDatabase(connections.pool);
   const keyring = createKeyring(Buffer.alloc(32, 1));
   const platform = {
     log,

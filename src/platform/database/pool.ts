@@ -1,5 +1,6 @@
 /** Connections to PostgreSQL, and how a value of it becomes one of ours. */
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
@@ -38,7 +39,11 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
   const options = { ...where, options: PLANNING };
   const embedded = 'embedded' in target ? target.embedded : undefined;
   if ('url' in target) requireUrl(target.url);
-  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000, Client: PreparingClient }, embedded, log);
+  const pool = new ReconnectingPool(
+    { ...options, max: size, idleTimeoutMillis: 30_000, pipeline: true, Client: PreparingClient },
+    embedded,
+    log,
+  );
   const open = new Set<pg.PoolClient>();
   // An idle connection that breaks says so here; the next use makes a new one.
   pool.on('error', (error) => log.debug({ error: error.message }, 'lost a connection to the database'));
@@ -136,7 +141,7 @@ class ReconnectingPool extends pg.Pool {
 
 /** Statements beyond these are planned anew each time: lists of many lengths must not fill the database's memory. */
 const MAX_PREPARED = 500;
-const CHANGED_RESULT = '0A000';
+const FEATURE_NOT_SUPPORTED = '0A000';
 const prepared = new Map<string, string>();
 let preparedSoFar = 0;
 
@@ -146,16 +151,25 @@ let preparedSoFar = 0;
  */
 class PreparingClient extends pg.Client {
   override query(config: any, values?: any, callback?: any): any {
+    if (config === 'begin') this.#waitForMore();
     const preparable = typeof config === 'string' && Array.isArray(values) && values.length > 0 && callback === undefined;
     const name = preparable ? preparedName(config) : undefined;
     if (name === undefined) return super.query(config, values, callback);
     const answer = super.query({ text: config, name, values }) as Promise<unknown>;
-    // A newer Penstock may have changed a table under us. In a transaction this fails too, once; then the statement has another name.
+    // A newer Penstock may have changed a table under us. The statement has another name from now on; a transaction must be begun anew.
     return answer.catch((error) => {
-      if (error.code !== CHANGED_RESULT) throw error;
+      if (!isOutdatedPlan(error)) throw error;
       prepared.delete(config);
+      if (this.getTransactionStatus() !== 'I') throw error;
       return super.query(config, values);
     });
+  }
+
+  /** What is sent next goes to the system in one call with this, if it comes before anything else happens. */
+  #waitForMore(): void {
+    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
   }
 }
 
@@ -166,6 +180,12 @@ function preparedName(text: string): string | undefined {
     prepared.set(text, name);
   }
   return name;
+}
+
+/** "Cached plan must not change result type": the table has other columns than when the statement was prepared. */
+export function isOutdatedPlan(error: unknown): boolean {
+  const { code, routine } = error as { code?: string; routine?: string };
+  return code === FEATURE_NOT_SUPPORTED && routine === 'RevalidateCachedQuery';
 }
 
 const AWAY = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', '57P01', '57P02', '57P03']);

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Kysely, sql } from 'kysely';
 import type { AwsEvent, Tables, Transaction } from '../platform.ts';
 import { CHANNEL, notification } from '../signals.ts';
-import { isAway } from './pool.ts';
+import { isAway, isOutdatedPlan } from './pool.ts';
 
 /** The job that hands an event to the rules of its bus; the `events` service answers to it. */
 export const DELIVER_EVENT = 'events.deliver';
@@ -31,7 +31,7 @@ export async function inTransaction<T>(database: Kysely<Tables>, work: (tx: Tran
     } catch (error) {
       const { code } = error as { code?: string };
       // A connection that broke before the commit took everything with it; one that broke in it left nobody the wiser.
-      const undone = code === SERIALIZATION_FAILURE || code === DEADLOCK || (!committing && isAway(error));
+      const undone = code === SERIALIZATION_FAILURE || code === DEADLOCK || isOutdatedPlan(error) || (!committing && isAway(error));
       if (!undone || attempt === ATTEMPTS) throw error;
       // Whoever collided must not collide again in the same step.
       await delay(Math.random() * 10 * attempt);
