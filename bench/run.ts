@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { benchApi } from './api.ts';
+import { benchCloudTrail } from './cloudtrail.ts';
 import { benchCodeBuild } from './codebuild.ts';
 import { benchCodeCommit } from './codecommit.ts';
 import { benchCodeDeploy } from './codedeploy.ts';
@@ -21,6 +22,7 @@ import { type Section, toMarkdown } from './support/section.ts';
 const benches: Record<string, () => Promise<Section>> = {
   start: () => benchStart(7),
   api: () => benchApi(5),
+  cloudtrail: () => benchCloudTrail(15),
   git: () => benchGit(5),
   codecommit: () => benchCodeCommit(5),
   machines: () => benchMachines(50),

@@ -13,18 +13,19 @@ const OWN_CALLER = 'cloudtrail.amazonaws.com';
 const INSIDE = 'AWS Internal';
 const NULL = 'null';
 
-export function record(exchange: Exchange): void {
+/** An answer may leave when this is resolved: then the record survives whatever happens to the process. */
+export function record(exchange: Exchange): Promise<void> | undefined {
   tell(exchange);
   const { recorder } = exchange.gateway;
   const { entry } = exchange;
-  if (!recorder || !entry) return;
+  if (!recorder || !entry) return undefined;
   const operation = exchange.operationName ?? unreadOperation(exchange);
   const traits = operation === undefined ? undefined : traitsOf(entry.name, entry.model, operation);
-  if (!traits) return;
+  if (!traits) return undefined;
   const who = whoAsked(exchange);
-  if (!who || (traits.dataType !== undefined && !recorder.wantsData(who.account, traits.dataType))) return;
+  if (!who || (traits.dataType !== undefined && !recorder.wantsData(who.account, traits.dataType))) return undefined;
   const { error, input, output } = exchange;
-  recorder.note({
+  return recorder.note({
     time: exchange.gateway.platform.now().getTime(),
     requestId: exchange.requestId,
     service: entry.name,

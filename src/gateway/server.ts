@@ -58,7 +58,7 @@ async function answer(gateway: Gateway, request: FastifyRequest, reply: FastifyR
     exchange.error = error as Error;
     encodeFailure(exchange, loadModel('s3'));
   }
-  record(exchange);
+  await record(exchange);
   return send(exchange, request.raw, reply);
 }
 

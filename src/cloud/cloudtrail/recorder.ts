@@ -7,8 +7,8 @@ import { self } from './journal/segment.ts';
 import { Shipper } from './shipper.ts';
 
 export interface Recorder {
-  /** When it returns, the fact survives the end of this process. */
-  note(fact: LineParts): void;
+  /** When it resolves, the fact survives the end of this process. */
+  note(fact: LineParts): Promise<void>;
   /** Whether some trail of the account wants data events of this `resources.type`. */
   wantsData(account: string, type: string): boolean;
   /** Stores what is in the journal, as far as time allows. */

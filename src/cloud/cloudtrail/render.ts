@@ -1,7 +1,7 @@
 /** From a line of the journal to a record as AWS's CloudTrail writes it. */
-import { loadModel } from '../../platform/model.ts';
+import { loadModel, type ServiceModel } from '../../platform/model.ts';
 import { type Identity, userIdentity } from './identity.ts';
-import type { Fact } from './journal/facts.ts';
+import type { Fact, GitAccess } from './journal/facts.ts';
 import { eventSource, isRead, type Traits, traitsOf } from './operations.ts';
 import { parametersOf } from './parameters.ts';
 import { type ResourceRef, resourcesOf } from './resources.ts';
@@ -53,12 +53,12 @@ export interface Rendered {
   text: string;
 }
 
+type RecordTraits = Pick<Traits, 'eventName' | 'eventSource' | 'readOnly' | 'dataType'>;
+
 /** Undefined for a line that tells of no operation that is known here (any more). */
 export function render(fact: Fact, eventId: string): Rendered | undefined {
   const model = loadModel(fact.service);
-  const traits = fact.git
-    ? { eventName: fact.operation, eventSource: eventSource(model), readOnly: isRead(fact.service, fact.operation), dataType: undefined }
-    : traitsOf(fact.service, model, fact.operation);
+  const traits = fact.git ? gitTraits(fact, fact.git, model) : traitsOf(fact.service, model, fact.operation);
   if (!traits) return undefined;
   const { caller } = fact;
   const resources = resourcesOf(fact);
@@ -74,7 +74,7 @@ export function render(fact: Fact, eventId: string): Rendered | undefined {
     sourceIPAddress: caller.sourceIp,
     userAgent: caller.userAgent,
     ...(fact.error ? { errorCode: fact.error.code, errorMessage: fact.error.message } : {}),
-    ...payloads(fact, traits),
+    ...payloads(fact),
     requestID: fact.requestId,
     eventID: eventId,
     readOnly: traits.readOnly,
@@ -102,22 +102,23 @@ export function render(fact: Fact, eventId: string): Rendered | undefined {
   };
 }
 
-function payloads(
-  fact: Fact,
-  traits: Pick<Traits, 'readOnly'>,
-): Partial<TrailRecord> & Pick<TrailRecord, 'requestParameters' | 'responseElements'> {
-  if (!fact.git) {
+type Payloads = Pick<TrailRecord, 'requestParameters' | 'responseElements' | 'additionalEventData'>;
+
+function payloads({ service, operation, input, output, git }: Fact): Payloads {
+  if (!git) {
     return {
-      requestParameters: parametersOf(fact.service, fact.operation, 'input', fact.input),
-      responseElements: parametersOf(fact.service, fact.operation, 'output', fact.output),
+      requestParameters: parametersOf(service, operation, 'input', input),
+      responseElements: parametersOf(service, operation, 'output', output),
     };
   }
-  const { references, ...more } = fact.git;
-  return {
-    requestParameters: references && !traits.readOnly ? { references } : null,
-    responseElements: null,
-    additionalEventData: more,
-  };
+  const { references, ...more } = git;
+  return { requestParameters: references ? { references } : null, responseElements: null, additionalEventData: more };
+}
+
+/** As AWS records them: the first request of a push, which only asks for the references, is a read. */
+function gitTraits({ service, operation }: Fact, { dataTransferred }: GitAccess, model: ServiceModel): RecordTraits {
+  const readOnly = isRead(service, operation) || !dataTransferred;
+  return { eventName: operation, eventSource: eventSource(model), readOnly, dataType: undefined };
 }
 
 function textOf(record: TrailRecord): string {

@@ -12,13 +12,16 @@ const EVERY_MS = 1_000;
 const READ_BYTES = 256 * 1024;
 /** A segment that is shipped whole is closed when it has grown so far, so that its file goes. */
 const WORTH_CLOSING = 1024 * 1024;
-/** Busier than this with other things, and shipping takes only a small part of the time. */
-const BUSY = 0.5;
+/**
+ * When the process does more than this of other things, shipping takes only a small part of the time: enough for a thousand events a second.
+ * More than that waits for a calmer time, since it costs a fifth of what the cheapest call does.
+ */
+const BUSY = 0.1;
 const BUSY_SHARE = 0.03;
 const PAUSE_MS = 5;
 const MAX_PAUSE_MS = 2_000;
 /** So much that waits is not let grow for the sake of speed: the disk is not endless. */
-const URGENT_BYTES = 1024 * 1024 * 1024;
+const URGENT_BYTES = 4 * 1024 * 1024 * 1024;
 const RETRY_MS = 2_000;
 const LOOK_FOR_LEFT_MS = 30_000;
 /** How long a stop waits for what is not shipped yet; the next start does the rest. */
@@ -42,6 +45,7 @@ export class Shipper {
 
   /** Resolves when all that was in this process's journal by now is stored, or after `timeoutMs`. */
   async flush(timeoutMs: number): Promise<void> {
+    this.#journal.writeNow();
     const target = this.#journal.segments.map((segment) => ({ segment, size: segment.size }));
     const deadline = performance.now() + timeoutMs;
     const behind = (): boolean =>

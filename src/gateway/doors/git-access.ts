@@ -39,6 +39,8 @@ export interface GitAccess {
   /** Set by whoever moves objects or references. */
   dataTransferred: boolean;
   references: GitRecord['references'];
+  /** Set once it is told: a push is told before its client hears how it went, and only once. */
+  recorded?: true;
 }
 
 /** The regions that a request may mean, likeliest first, and the repositories of this name: nothing in git's requests tells the region. */
@@ -101,19 +103,21 @@ export async function withAccess<T>(access: GitAccess, work: (repository: Reposi
     });
     if (!found) throw repositoryMissing(repositoryName);
     const result = await work(found);
-    record(access, startedAt, undefined);
+    await record(access, startedAt, undefined);
     return result;
   } catch (error) {
-    record(access, startedAt, error as Error);
+    await record(access, startedAt, error as Error);
     throw error;
   }
 }
 
-function record(access: GitAccess, startedAt: Date, error: Error | undefined): void {
+async function record(access: GitAccess, startedAt: Date, error: Error | undefined): Promise<void> {
+  if (access.recorded) return;
+  access.recorded = true;
   const { action, protocol, repositoryName, found, dataTransferred, references } = access;
   const { principal, region, requestId, sourceIp, userAgent } = access.caller.context;
   const told = { action, protocol, repositoryName, repositoryId: found?.id, dataTransferred, references };
-  recordGit(access.gateway, { ...told, principal, region, requestId, sourceIp, userAgent, startedAt, endedAt: new Date(), error });
+  await recordGit(access.gateway, { ...told, principal, region, requestId, sourceIp, userAgent, startedAt, endedAt: new Date(), error });
 }
 
 /** Answers git-receive-pack from where the client tells its commands. The repository must be open (`openRepository`). */
@@ -123,12 +127,13 @@ export async function takePush(
   streams: { input: Readable; output: Writable; signal: AbortSignal },
 ): Promise<void> {
   const { platform } = access.gateway;
+  const startedAt = new Date();
   access.dataTransferred = true;
   const push = { repository: repository.id, empty: repository.default_branch === null, ...streams };
-  await receivePush(gitStore(platform), push, rulesOf(access, repository));
+  await receivePush(gitStore(platform), push, rulesOf(access, repository, startedAt));
 }
 
-function rulesOf(access: GitAccess, repository: Repository): PushRules {
+function rulesOf(access: GitAccess, repository: Repository, startedAt: Date): PushRules {
   const { caller, references } = access;
   const resource = repositoryArn(caller.context, repository.name);
   const rules = pushRules(access.gateway.platform, repository, {
@@ -152,6 +157,7 @@ function rulesOf(access: GitAccess, repository: Repository): PushRules {
       const results = await rules.commit(changes, options);
       const ids = new Map(changes.map(({ name, newId }) => [name, newId]));
       for (const { name, error } of results) references.push({ ref: name, commit: ids.get(name), error });
+      await record(access, startedAt, undefined);
       return results;
     },
   };

@@ -1,7 +1,12 @@
 /** The one place where an access of git ends, whichever door it came through and however it ended. */
+import { callerText, type LineParts } from '../../cloud/cloudtrail/journal/facts.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { Gateway } from '../exchange.ts';
+import { plainAddress } from '../record.ts';
+
+/** Of a push of thousands of references these are told; a record has a bound. */
+const MAX_REFERENCES = 400;
 
 export interface GitRecord {
   /** `GitPull` or `GitPush`; `codecommit:` stands before it in policies. */
@@ -26,7 +31,11 @@ export interface GitRecord {
   error: Error | undefined;
 }
 
-export function recordGit({ platform }: Gateway, { error, principal, references, ...record }: GitRecord): void {
+/** Resolves when the record survives whatever happens to the process. */
+export async function recordGit(gateway: Gateway, told: GitRecord): Promise<void> {
+  const { platform, recorder } = gateway;
+  const { error, principal, references, ...record } = told;
+  await recorder?.note(factOf(told));
   if (!platform.log.isLevelEnabled('debug')) return;
   platform.log.debug(
     {
@@ -37,4 +46,33 @@ export function recordGit({ platform }: Gateway, { error, principal, references,
     },
     'git',
   );
+}
+
+function factOf(told: GitRecord): LineParts {
+  const { error, references, protocol, repositoryName, repositoryId, dataTransferred } = told;
+  return {
+    time: told.endedAt.getTime(),
+    requestId: told.requestId,
+    service: 'codecommit',
+    operation: told.action,
+    caller: callerText({
+      ...told,
+      sourceIp: plainAddress(told.sourceIp),
+      account: told.principal.account,
+      accessKeyId: undefined,
+      invokedBy: undefined,
+    }),
+    tls: undefined,
+    error: error && (error instanceof AwsError ? error : { code: 'InternalFailure', message: 'The access broke off' }),
+    input: 'null',
+    output: 'null',
+    git: {
+      protocol,
+      repositoryName,
+      repositoryId,
+      dataTransferred,
+      references: references.length > 0 ? references.slice(0, MAX_REFERENCES) : undefined,
+      referencesOmitted: references.length > MAX_REFERENCES ? references.length - MAX_REFERENCES : undefined,
+    },
+  };
 }

@@ -34,15 +34,15 @@ export interface RecordedPrincipal {
 
 /** What git did, where there is no operation of the API. */
 export interface GitAccess {
-  protocol: 'HTTP' | 'SSH';
+  protocol: 'HTTP' | 'HTTPS' | 'SSH';
   repositoryName: string;
-  repositoryId?: string | undefined;
-  /** Whether a pack went over the wire. */
+  repositoryId: string | undefined;
+  /** Whether a pack, or commands, went over the wire. */
   dataTransferred: boolean;
-  capabilities?: string[] | undefined;
-  shallow?: boolean | undefined;
-  /** Of a push: where each reference was to point; `error` when it was refused. */
-  references?: { ref: string; commit: string; error?: string | undefined }[] | undefined;
+  /** Of a push: what each reference became, nothing when it was deleted; `error` when it was refused. */
+  references: { ref: string; commit: string | undefined; error: string | undefined }[] | undefined;
+  /** How many more there were. */
+  referencesOmitted: number | undefined;
 }
 
 export interface Fact {

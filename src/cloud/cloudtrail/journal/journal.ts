@@ -1,6 +1,7 @@
 /**
- * The journal of this process: each call is in it before its answer leaves. A write to a file survives the process, whatever kills it, so
- * one system call of about a microsecond is all that a client waits for; once a second the file is synced, for when the power fails.
+ * The journal of this process: each call is in it before its answer leaves. A write to a file survives the process, whatever kills it, so all
+ * that clients wait for is one system call for the calls of one turn of the event loop; once a second the file is synced, for when the power
+ * fails.
  */
 import { randomUUID } from 'node:crypto';
 import { closeSync, fdatasync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
@@ -28,6 +29,9 @@ export class Journal {
   readonly #log: Logger;
   readonly #owner: () => Owner;
   readonly #timer: NodeJS.Timeout;
+  #text = '';
+  #lines = 0;
+  #turn: PromiseWithResolvers<void> | undefined;
   #fd = -1;
   #current: Segment | undefined;
   #synced = true;
@@ -43,22 +47,45 @@ export class Journal {
   }
 
   /**
-   * Writes one line, newline and all, and is done when it returns. When it cannot be written (a full disk), the call that it tells of goes on
-   * all the same, as on AWS, and the log says how many are missing.
+   * Resolves when the line, newline and all, is written: at the end of this turn. When it cannot be written (a full disk), the call that it
+   * tells of goes on all the same, as on AWS, and the log says how many are missing.
    */
-  append(line: string): void {
+  append(line: string): Promise<void> {
+    this.#text += line;
+    this.#lines += 1;
+    if (!this.#turn) {
+      this.#turn = Promise.withResolvers<void>();
+      setImmediate(() => this.#write());
+    }
+    return this.#turn.promise;
+  }
+
+  #write(): void {
+    if (!this.#turn) return;
+    const text = this.#text;
+    const lines = this.#lines;
+    const turn = this.#turn;
+    this.#text = '';
+    this.#lines = 0;
+    this.#turn = undefined;
     try {
       const segment = this.#open();
-      const bytes = writeSync(this.#fd, line);
-      // Lines are ASCII nearly always; the length in bytes is only asked when the numbers differ.
-      if (bytes !== line.length && bytes !== Buffer.byteLength(line)) this.#undo(segment);
+      const bytes = writeSync(this.#fd, text);
+      // ASCII nearly always; the length in bytes is only asked when the numbers differ.
+      if (bytes !== text.length && bytes !== Buffer.byteLength(text)) this.#undo(segment);
       segment.size += bytes;
       this.#synced = false;
       if (segment.size >= SEGMENT_BYTES) this.rotate();
     } catch (error) {
-      this.#lost += 1;
+      this.#lost += lines;
       this.#tell(error as Error);
     }
+    turn.resolve();
+  }
+
+  /** All that was appended so far is written when it returns. */
+  writeNow(): void {
+    this.#write();
   }
 
   /** Closes the segment in use, if any: the next line begins another. */
@@ -73,6 +100,7 @@ export class Journal {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#write();
     this.rotate();
   }
 
