@@ -30,6 +30,7 @@ import {
   PutPublicAccessBlockCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { kmsClient, newKey } from '../support/kms.ts';
 import { failure, newBucket, s3Client } from '../support/s3.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -143,7 +144,7 @@ describe('settings', () => {
   test('encryption: AES256 unless set, and what is set is what objects get', async () => {
     const usual = async () => (await client.send(new GetBucketEncryptionCommand({ Bucket }))).ServerSideEncryptionConfiguration!.Rules![0]!;
     assert.equal((await usual()).ApplyServerSideEncryptionByDefault!.SSEAlgorithm, 'AES256');
-    const KMSMasterKeyID = `arn:aws:kms:${server.region}:${server.account}:key/k`;
+    const { Arn: KMSMasterKeyID } = await newKey(kmsClient(server));
     await client.send(
       new PutBucketEncryptionCommand({
         Bucket,

@@ -14,6 +14,7 @@ import {
   PutObjectTaggingCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { kmsClient, newKey } from '../support/kms.ts';
 import { failure, newBucket, s3Client, text } from '../support/s3.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -134,7 +135,7 @@ describe('put and get', () => {
   });
 
   test('tell encryption as it was asked for', async () => {
-    const key = `arn:aws:kms:${server.region}:${server.account}:key/abc`;
+    const { Arn: key } = await newKey(kmsClient(server));
     await put('kms', 'x', { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: key });
     const head = await client.send(new HeadObjectCommand({ Bucket, Key: 'kms' }));
     assert.deepEqual([head.ServerSideEncryption, head.SSEKMSKeyId], ['aws:kms', key]);

@@ -1,6 +1,6 @@
 /** Keys as operations meet them: found by any form of key id, remembered in the process until they change. */
 import type { KeyObject } from 'node:crypto';
-import { KMS_CHANGED } from '../../platform/data-keys.ts';
+import { forgetDataKeys, KMS_CHANGED } from '../../platform/data-keys.ts';
 import type { Platform, Signals, Transaction } from '../../platform/platform.ts';
 import type { RequestContext } from '../../platform/service.ts';
 import { SignalledCache } from '../../platform/signalled-cache.ts';
@@ -46,12 +46,17 @@ export function aliasArn({ account, region }: Where, name: string): string {
 
 /** To be called in every transaction that changes a key or its grants. */
 export function keyChanged(platform: Pick<Platform, 'signals'>, tx: Transaction, id: string): Promise<void> {
-  return cacheOf(platform).changed(tx, id);
+  return changed(platform, tx, id);
 }
 
 /** To be called in every transaction that changes an alias. */
 export function aliasChanged(platform: Pick<Platform, 'signals'>, tx: Transaction, where: Where): Promise<void> {
-  return cacheOf(platform).changed(tx, aliasGroup(where));
+  return changed(platform, tx, aliasGroup(where));
+}
+
+async function changed(platform: Pick<Platform, 'signals'>, tx: Transaction, group: string): Promise<void> {
+  await cacheOf(platform).changed(tx, group);
+  tx.onCommit(() => forgetDataKeys(platform));
 }
 
 function aliasGroup({ account, region }: Where): string {

@@ -75,10 +75,7 @@ export function refuseForeign(input: AttributesInput): void {
   }
 }
 
-/**
- * Every blob is encrypted with AES-256 whatever is asked for. `aws:kms` is recorded and told again, as clients compare it; while there is no
- * KMS the data key is wrapped by the installation's own key instead (said on the coverage page).
- */
+/** Every blob is encrypted with AES-256 whatever is asked for; with `aws:kms` under a data key that only KMS opens (encryption.ts). */
 function encryptionOf(ctx: RequestContext, bucket: Bucket, input: AttributesInput): Attributes {
   const usual = bucket.encryption.ApplyServerSideEncryptionByDefault;
   const algorithm = input.ServerSideEncryption ?? usual?.SSEAlgorithm ?? 'AES256';
@@ -93,13 +90,18 @@ function encryptionOf(ctx: RequestContext, bucket: Bucket, input: AttributesInpu
   if (algorithm !== 'aws:kms') throw s3Error('NotImplemented', undefined, { Header: 'x-amz-server-side-encryption' });
   const key = input.SSEKMSKeyId ?? (input.ServerSideEncryption === undefined ? usual?.KMSMasterKeyID : undefined);
   const bucketKey = input.BucketKeyEnabled ?? bucket.encryption.BucketKeyEnabled;
-  return { ServerSideEncryption: 'aws:kms', SSEKMSKeyId: kmsKeyArn(ctx, key), ...(bucketKey && { BucketKeyEnabled: true }) };
+  return {
+    ServerSideEncryption: 'aws:kms',
+    SSEKMSKeyId: kmsKeyArn(ctx.account, bucket.region, key),
+    ...(bucketKey && { BucketKeyEnabled: true }),
+  };
 }
 
-function kmsKeyArn(ctx: RequestContext, key: string | undefined): string {
+/** A key without an account is the caller's, in the bucket's region. */
+function kmsKeyArn(account: string, region: string, key: string | undefined): string {
   if (key?.startsWith('arn:')) return key;
   const name = key === undefined ? 'alias/aws/s3' : key.startsWith('alias/') ? key : `key/${key}`;
-  return `arn:aws:kms:${ctx.region}:${ctx.account}:${name}`;
+  return `arn:aws:kms:${region}:${account}:${name}`;
 }
 
 /** `aws-chunked` is the form of the request, not of the object. */

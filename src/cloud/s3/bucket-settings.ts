@@ -65,7 +65,7 @@ export const putBucketEncryption = operation('s3', 'PutBucketEncryption', {
     }
     return updateBucket(ctx, input, { encryption: JSON.stringify({ ...rule, BucketKeyEnabled: rule.BucketKeyEnabled ?? false }) });
   },
-  partial: 'aws:kms is recorded; keys are wrapped by the installation until KMS is there',
+  partial: 'no DSSE-KMS',
 });
 
 export const deleteBucketEncryption = operation('s3', 'DeleteBucketEncryption', {

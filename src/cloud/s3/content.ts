@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { sql } from 'kysely';
+import type { DataKey } from '../../platform/data-keys.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { JobHandler, Reconciler } from '../../platform/service.ts';
-import type { ByteRange } from '../../ports/blobs/port.ts';
+import type { BlobStore, ByteRange } from '../../ports/blobs/port.ts';
 import { type BodyFacts, inspected, type Reception } from './checksums.ts';
 
 const PREFIX = 's3/';
@@ -18,14 +19,22 @@ const BATCH = 500;
 
 export interface StoredBody extends BodyFacts {
   blob: string;
+  /** The sealed data key that it is under, beside the store's. */
+  wrapped: Buffer | null;
 }
 
 /** Streams a body into a blob while it is checked; a body that is not what its sender said leaves nothing. */
-export async function storeBody(platform: Platform, body: Readable | Uint8Array | undefined, expected: Reception): Promise<StoredBody> {
+export async function storeBody(
+  platform: Platform,
+  body: Readable | Uint8Array | undefined,
+  expected: Reception,
+  sealing?: Pick<DataKey, 'key' | 'wrapped'>,
+): Promise<StoredBody> {
   const { bytes, facts } = inspected(body, expected);
   const blob = PREFIX + randomUUID();
-  await platform.blobs.put(blob, Readable.from(bytes, { objectMode: false }));
-  return { blob, ...facts() };
+  const store = sealing ? platform.blobs.under(sealing.key) : platform.blobs;
+  await store.put(blob, Readable.from(bytes, { objectMode: false }));
+  return { blob, wrapped: sealing?.wrapped ?? null, ...facts() };
 }
 
 /**
@@ -45,7 +54,10 @@ export async function orDrop<T>(platform: Platform, stored: StoredBody, work: ()
 /** A new content of one blob. */
 export async function addContent(tx: Transaction, stored: StoredBody): Promise<string> {
   const content = randomUUID();
-  await tx.sql.insertInto('s3.pieces').values({ content, position: 0, blob: stored.blob, size: stored.size }).execute();
+  await tx.sql
+    .insertInto('s3.pieces')
+    .values({ content, position: 0, blob: stored.blob, size: stored.size, wrapped_key: stored.wrapped })
+    .execute();
   return content;
 }
 
@@ -54,11 +66,11 @@ export async function shareContent(tx: Transaction, source: string): Promise<str
   const content = randomUUID();
   await tx.sql
     .insertInto('s3.pieces')
-    .columns(['content', 'position', 'blob', 'size'])
+    .columns(['content', 'position', 'blob', 'size', 'wrapped_key'])
     .expression((from) =>
       from
         .selectFrom('s3.pieces')
-        .select([sql<string>`${content}::uuid`.as('content'), 'position', 'blob', 'size'])
+        .select([sql<string>`${content}::uuid`.as('content'), 'position', 'blob', 'size', 'wrapped_key'])
         .where('content', '=', source),
     )
     .execute();
@@ -69,8 +81,8 @@ export async function shareContent(tx: Transaction, source: string): Promise<str
 export async function joinParts(tx: Transaction, upload: string, numbers: number[]): Promise<string> {
   const content = randomUUID();
   await sql`
-    insert into s3.pieces (content, position, blob, size)
-    select ${content}::uuid, row_number() over (order by parts.number, pieces.position) - 1, pieces.blob, pieces.size
+    insert into s3.pieces (content, position, blob, size, wrapped_key)
+    select ${content}::uuid, row_number() over (order by parts.number, pieces.position) - 1, pieces.blob, pieces.size, pieces.wrapped_key
     from s3.parts join s3.pieces on pieces.content = parts.content
     where parts.upload = ${upload} and parts.number = any(${numbers}::int[])`.execute(tx.sql);
   await sql`
@@ -94,28 +106,36 @@ export async function dropContents(tx: Transaction, contents: (string | null)[],
 
 /**
  * The bytes of a content, or a range of them. Undefined when it has just ended (the object was replaced): the caller looks again.
- * What is open stays readable to its end.
+ * What is open stays readable to its end. `open` opens the data keys of contents under KMS keys; its refusals are thrown here.
  */
-export async function readContent(platform: Platform, content: string, range?: ByteRange): Promise<Readable | undefined> {
+export async function readContent(
+  platform: Platform,
+  content: string,
+  open: (wrapped: Uint8Array) => Promise<Buffer>,
+  range?: ByteRange,
+): Promise<Readable | undefined> {
   const pieces = await platform.read
     .selectFrom('s3.pieces')
-    .select(['blob', 'size'])
+    .select(['blob', 'size', 'wrapped_key'])
     .where('content', '=', content)
     .orderBy('position')
     .execute();
   if (pieces.length === 0) return undefined;
+  // All pieces of a content are under one data key, or none is.
+  const wrapped = pieces[0]!.wrapped_key;
+  const store = wrapped ? platform.blobs.under(await open(wrapped)) : platform.blobs;
   const wanted = cut(pieces, range);
   try {
-    if (wanted.length === 1) return await platform.blobs.get(wanted[0]!.blob, wanted[0]!.range);
+    if (wanted.length === 1) return await store.get(wanted[0]!.blob, wanted[0]!.range);
   } catch (error) {
     if ((error as Error).name === 'BlobNotFoundError') return undefined;
     throw error;
   }
-  return Readable.from(inTurn(platform, wanted), { objectMode: false });
+  return Readable.from(inTurn(store, wanted), { objectMode: false });
 }
 
-async function* inTurn(platform: Platform, wanted: { blob: string; range?: ByteRange }[]): AsyncGenerator<Buffer> {
-  for (const { blob, range } of wanted) yield* await platform.blobs.get(blob, range);
+async function* inTurn(store: BlobStore, wanted: { blob: string; range?: ByteRange }[]): AsyncGenerator<Buffer> {
+  for (const { blob, range } of wanted) yield* await store.get(blob, range);
 }
 
 /** Which ranges of which blobs make up the range of the whole. */

@@ -4,10 +4,11 @@ import { type Bucket, checkKey, findBucket, objectCheck } from './access.ts';
 import { describing, encryptionMembers, refuseForeign, storing } from './attributes.ts';
 import { checksumMembers, implemented } from './checksums.ts';
 import { addContent, orDrop, readContent, shareContent, storeBody } from './content.ts';
+import { isUnderKms, openerOf, sealingOf } from './encryption.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { objectCreated } from './notifications.ts';
 import { checkCopyConditions, checkWriteConditions } from './preconditions.ts';
-import { MAX_BODY_BYTES, SSE_KMS_PARTIAL } from './put-object.ts';
+import { MAX_BODY_BYTES, WRITE_PARTIAL } from './put-object.ts';
 import type { Checksum, Tags } from './tables.ts';
 import { tagsOfHeader } from './tags.ts';
 import { addVersion, findObject, holdBucket, lockKey, type NewObject, type ObjectVersion, shownVersionId } from './versions.ts';
@@ -87,7 +88,7 @@ export const copyObject = operation('s3', 'CopyObject', {
     }
     throw s3Error('OperationAborted');
   },
-  partial: SSE_KMS_PARTIAL,
+  partial: WRITE_PARTIAL,
 });
 
 /** Undefined when the source was replaced meanwhile. */
@@ -103,11 +104,13 @@ async function copy(ctx: RequestContext, input: Input<'s3', 'CopyObject'>, sourc
   const kept = input.MetadataDirective === 'REPLACE' ? describing(input) : describing(source.attributes);
   if (input.WebsiteRedirectLocation === undefined) delete kept.WebsiteRedirectLocation;
   else kept.WebsiteRedirectLocation = input.WebsiteRedirectLocation;
-  const attributes = { ...kept, ...storing(ctx, bucket, input) };
+  const asked = { ...kept, ...storing(ctx, bucket, input) };
+  const { attributes, sealing } = await sealingOf(ctx, { bucket: bucket.name, key: input.Key, attributes: asked });
   const tags = input.TaggingDirective === 'REPLACE' ? tagsOfHeader(input.Tagging) : await sourceTags(ctx, source);
   const algorithm = input.ChecksumAlgorithm === undefined ? source.checksum.algorithm : implemented(input.ChecksumAlgorithm);
-  // The copy's ETag is the MD5 of its bytes, which a source that came in parts does not tell.
-  const same = source.parts === null && algorithm === source.checksum.algorithm;
+  // The copy's ETag is the MD5 of its bytes, which a source that came in parts does not tell; and each object under KMS has a data key of its own.
+  const same =
+    source.parts === null && algorithm === source.checksum.algorithm && !isUnderKms(source.attributes) && !isUnderKms(attributes);
   const write = (object: Omit<NewObject, 'content'>, content: (tx: Parameters<typeof addContent>[0]) => Promise<string | undefined>) =>
     ctx.transaction(async (tx) => {
       const held = await holdBucket(tx, bucket.name);
@@ -140,9 +143,9 @@ async function copy(ctx: RequestContext, input: Input<'s3', 'CopyObject'>, sourc
       return still && shareContent(tx, source.content);
     });
   }
-  const body = await readContent(ctx, source.content);
+  const body = await readContent(ctx, source.content, openerOf(ctx, source));
   if (!body) return undefined;
-  const stored = await storeBody(ctx, body, { algorithm, value: undefined, chosen: true, maxBytes: MAX_BODY_BYTES });
+  const stored = await storeBody(ctx, body, { algorithm, value: undefined, chosen: true, maxBytes: MAX_BODY_BYTES }, sealing);
   const checksum: Checksum = { algorithm, type: 'FULL_OBJECT', value: stored.checksum };
   return orDrop(ctx, stored, () =>
     write({ size: stored.size, etag: stored.md5, checksum, attributes, tags }, (tx) => addContent(tx, stored)),

@@ -4,6 +4,7 @@ import type { ByteRange } from '../../ports/blobs/port.ts';
 import { type Bucket, checkKey, findBucket, objectCheck, onObject } from './access.ts';
 import { checksumMember, checksumMembers } from './checksums.ts';
 import { readContent } from './content.ts';
+import { openerOf } from './encryption.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { checkReadConditions } from './preconditions.ts';
 import { findObject, type ObjectVersion, shownVersionId } from './versions.ts';
@@ -30,7 +31,7 @@ export const getObject = operation('s3', 'GetObject', {
     const bucket = await findBucket(ctx, input);
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const { object, selection } = await select(ctx, bucket, input);
-      const Body = await readContent(ctx, object.content, selection.range);
+      const Body = await readContent(ctx, object.content, openerOf(ctx, object), selection.range);
       if (Body) return { ...describe(bucket, object, selection, input), Body };
     }
     throw s3Error('OperationAborted');

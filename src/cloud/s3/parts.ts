@@ -1,4 +1,5 @@
 /** UploadPart and UploadPartCopy: parts come in any order, at the same time, and again. */
+import type { DataKey } from '../../platform/data-keys.ts';
 import { type Input, operation, type RequestContext } from '../../platform/service.ts';
 import type { ByteRange } from '../../ports/blobs/port.ts';
 import { checkKey, findBucket, objectCheck, onObject } from './access.ts';
@@ -6,6 +7,7 @@ import { encryptionMembers } from './attributes.ts';
 import { checksumMember } from './checksums.ts';
 import { addContent, dropContents, orDrop, readContent, type StoredBody, storeBody } from './content.ts';
 import { findSource, sourceCheck } from './copy-object.ts';
+import { openerOf } from './encryption.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { bodyExpectation, MAX_BODY_BYTES } from './put-object.ts';
 import { checkPartNumber, findOpenUpload, noSuchUpload, type Upload } from './uploads.ts';
@@ -22,7 +24,7 @@ export const uploadPart = operation('s3', 'UploadPart', {
       const [wanted, given] = [upload.checksum_algorithm.toLowerCase(), expected.algorithm.toLowerCase()];
       throw s3Error('InvalidRequest', `Checksum Type mismatch occurred, expected checksum Type: ${wanted}, actual checksum Type: ${given}`);
     }
-    const stored = await storeBody(ctx, input.Body, { ...expected, also: upload.checksum_algorithm });
+    const stored = await storeBody(ctx, input.Body, { ...expected, also: upload.checksum_algorithm }, await sealingOfUpload(ctx, upload));
     await orDrop(ctx, stored, () => keepPart(ctx, upload, input.PartNumber, stored));
     return {
       ETag: `"${stored.md5}"`,
@@ -44,10 +46,11 @@ export const uploadPartCopy = operation('s3', 'UploadPartCopy', {
     const upload = await findOpenUpload(ctx.read, input);
     const { source, bucket } = await findSource(ctx, input);
     const range = copyRange(input, source.size);
-    const body = await readContent(ctx, source.content, range);
+    const sealing = await sealingOfUpload(ctx, upload);
+    const body = await readContent(ctx, source.content, openerOf(ctx, source), range);
     if (!body) throw s3Error('OperationAborted');
     const algorithm = upload.checksum_algorithm;
-    const stored = await storeBody(ctx, body, { algorithm, value: undefined, chosen: true, maxBytes: MAX_BODY_BYTES });
+    const stored = await storeBody(ctx, body, { algorithm, value: undefined, chosen: true, maxBytes: MAX_BODY_BYTES }, sealing);
     await orDrop(ctx, stored, () => keepPart(ctx, upload, input.PartNumber, stored));
     return {
       CopySourceVersionId: shownVersionId(bucket, source.version_id),
@@ -60,6 +63,12 @@ export const uploadPartCopy = operation('s3', 'UploadPartCopy', {
     };
   },
 });
+
+/** All parts are under the data key of their upload. */
+async function sealingOfUpload(ctx: RequestContext, upload: Upload): Promise<Pick<DataKey, 'key' | 'wrapped'> | undefined> {
+  const { wrapped_key: wrapped } = upload;
+  return wrapped ? { wrapped, key: await openerOf(ctx, upload)(wrapped) } : undefined;
+}
 
 /** Unlike in GetObject, the range must lie within the source, both ends given. */
 function copyRange(input: Input<'s3', 'UploadPartCopy'>, size: number): ByteRange | undefined {

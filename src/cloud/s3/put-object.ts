@@ -4,6 +4,7 @@ import { checkKey, findBucket, objectCheck } from './access.ts';
 import { attributesOf, encryptionMembers } from './attributes.ts';
 import { type ChecksumMembers, checksumMembers, expectedChecksum, type Reception } from './checksums.ts';
 import { addContent, orDrop, storeBody } from './content.ts';
+import { sealingOf } from './encryption.ts';
 import { s3Error } from './errors.ts';
 import { objectCreated } from './notifications.ts';
 import { checkWriteConditions } from './preconditions.ts';
@@ -14,8 +15,7 @@ import { addVersion, holdBucket, lockKey, shownVersionId } from './versions.ts';
 /** Of a single PUT, a part and a copy: 5 GiB. */
 export const MAX_BODY_BYTES = 5 * 2 ** 30;
 
-export const SSE_KMS_PARTIAL =
-  'SSE-KMS is recorded and told again, but keys are wrapped by the installation until KMS is there; no SSE-C, ACLs, locks';
+export const WRITE_PARTIAL = 'no SSE-C, no x-amz-server-side-encryption-context, no DSSE-KMS, ACLs, locks';
 
 /** What writing an object asks for: also tagging it, when tags come along. */
 export async function authorizeWrite(
@@ -47,10 +47,11 @@ export const putObject = operation('s3', 'PutObject', {
   async handle(ctx, input) {
     if (input.WriteOffsetBytes !== undefined) throw s3Error('NotImplemented', undefined, { Header: 'x-amz-write-offset-bytes' });
     const { Key: key } = input;
-    const attributes = attributesOf(ctx, await findBucket(ctx, input), input);
+    const asked = attributesOf(ctx, await findBucket(ctx, input), input);
     const tags = tagsOfHeader(input.Tagging);
     const expected = bodyExpectation(ctx, input);
-    const stored = await storeBody(ctx, input.Body, expected);
+    const { attributes, sealing } = await sealingOf(ctx, { bucket: input.Bucket, key, attributes: asked });
+    const stored = await storeBody(ctx, input.Body, expected, sealing);
     const checksum: Checksum = { algorithm: expected.algorithm, type: 'FULL_OBJECT', value: stored.checksum };
     return orDrop(ctx, stored, () =>
       ctx.transaction(async (tx) => {
@@ -70,5 +71,5 @@ export const putObject = operation('s3', 'PutObject', {
       }),
     );
   },
-  partial: SSE_KMS_PARTIAL,
+  partial: WRITE_PARTIAL,
 });

@@ -39,6 +39,7 @@ export interface PiecesTable {
   position: number;
   blob: string;
   size: number;
+  wrapped_key: Buffer | null;
 }
 
 export interface UploadsTable {
@@ -55,6 +56,7 @@ export interface UploadsTable {
   checksum_chosen: boolean;
   completed: JSONColumnType<Completed, string | null, string | null> | null;
   completed_at: Date | null;
+  wrapped_key: Buffer | null;
 }
 
 export interface PartsTable {

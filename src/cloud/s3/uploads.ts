@@ -7,9 +7,10 @@ import { type Bucket, canonicalUser, checkText, findBucket, onBucket, onObject }
 import { attributesOf, encryptionMembers } from './attributes.ts';
 import { checksumMember, DEFAULT_ALGORITHM, implemented, uploadChecksumType } from './checksums.ts';
 import { dropContents } from './content.ts';
+import { sealingOf } from './encryption.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { collectPage, keyEncoder, pageSize, startBehind, successor } from './keys.ts';
-import { authorizeWrite, SSE_KMS_PARTIAL } from './put-object.ts';
+import { authorizeWrite, WRITE_PARTIAL } from './put-object.ts';
 import type { UploadsTable } from './tables.ts';
 import { tagsOfHeader } from './tags.ts';
 
@@ -56,13 +57,14 @@ export const createMultipartUpload = operation('s3', 'CreateMultipartUpload', {
   authorize: authorizeWrite,
   async handle(ctx, input) {
     const bucket = await findBucket(ctx, input);
-    const attributes = attributesOf(ctx, bucket, input);
+    const asked = attributesOf(ctx, bucket, input);
     const tags = tagsOfHeader(input.Tagging);
     if (input.ChecksumType !== undefined && input.ChecksumAlgorithm === undefined) {
       throw s3Error('InvalidRequest', 'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.');
     }
     const algorithm = input.ChecksumAlgorithm === undefined ? DEFAULT_ALGORITHM : implemented(input.ChecksumAlgorithm);
     const type = uploadChecksumType(algorithm, input.ChecksumType);
+    const { attributes, sealing } = await sealingOf(ctx, { bucket: bucket.name, key: input.Key, attributes: asked });
     const id = randomBytes(48).toString('base64url');
     await ctx.transaction((tx) =>
       tx.sql
@@ -74,6 +76,7 @@ export const createMultipartUpload = operation('s3', 'CreateMultipartUpload', {
           initiated_at: ctx.now(),
           initiator: ctx.principal.arn,
           attributes: JSON.stringify(attributes),
+          wrapped_key: sealing?.wrapped ?? null,
           tags: tags && JSON.stringify(tags),
           checksum_algorithm: algorithm,
           checksum_type: type,
@@ -89,7 +92,7 @@ export const createMultipartUpload = operation('s3', 'CreateMultipartUpload', {
       ...(input.ChecksumAlgorithm !== undefined && { ChecksumAlgorithm: algorithm, ChecksumType: type }),
     };
   },
-  partial: SSE_KMS_PARTIAL,
+  partial: WRITE_PARTIAL,
 });
 
 export const abortMultipartUpload = operation('s3', 'AbortMultipartUpload', {
