@@ -1,4 +1,5 @@
 /** Nobody gets messages who has not agreed: a token goes to the endpoint, and comes back with ConfirmSubscription. */
+import { sql } from 'kysely';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import { type JobHandler, operation, type RequestContext } from '../../platform/service.ts';
@@ -71,7 +72,11 @@ export const confirmSubscription = operation('sns', 'ConfirmSubscription', {
     await ctx.transaction(async (tx) => {
       const confirmed = await tx.sql
         .updateTable('sns.subscriptions')
-        .set({ confirmed: true, ...(authenticated && { authenticated }), ...(AuthenticateOnUnsubscribe === 'true' && { guarded: true }) })
+        .set({
+          confirmed_seq: sql<number>`coalesce(confirmed_seq, nextval('sns.order'))`,
+          ...(authenticated && { authenticated }),
+          ...(AuthenticateOnUnsubscribe === 'true' && { guarded: true }),
+        })
         .where('arn', '=', arn)
         .returning('arn')
         .executeTakeFirst();

@@ -25,7 +25,7 @@ export async function fanOut(tx: Transaction, message: Message): Promise<void> {
     .selectFrom('sns.subscriptions')
     .selectAll()
     .where('topic_arn', '=', message.topic_arn)
-    .where('confirmed', '=', true)
+    .where('confirmed_seq', '<', message.seq)
     .orderBy('arn')
     .execute();
   const wanting = subscriptions.filter((subscription) => wants(subscription, message));

@@ -1,5 +1,6 @@
 /** Subscriptions: made, told of, set, listed. */
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { AwsError } from '../../platform/errors.ts';
 import { operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { queueConfirmation } from './confirmation.ts';
@@ -88,9 +89,9 @@ export const subscribe = operation('sns', 'Subscribe', {
 });
 
 /** Whoever owns the queue or function has agreed by subscribing it. */
-function agreement(ctx: RequestContext, protocol: string, endpoint: string): { confirmed: boolean; authenticated: boolean } {
+function agreement(ctx: RequestContext, protocol: string, endpoint: string) {
   const own = (protocol === 'sqs' || protocol === 'lambda') && endpoint.split(':')[4] === ctx.principal.account;
-  return { confirmed: own, authenticated: own };
+  return { confirmed_seq: own ? sql<number>`nextval('sns.order')` : null, authenticated: own };
 }
 
 function requireSame(existing: Subscription, attributes: Record<string, string>): void {

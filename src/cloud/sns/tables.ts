@@ -1,5 +1,5 @@
 /** The rows of `schema/`. */
-import type { ColumnType, Generated, JSONColumnType, Selectable } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways, JSONColumnType, Selectable } from 'kysely';
 
 type Texts = Record<string, string>;
 
@@ -23,7 +23,8 @@ export interface SubscriptionsTable {
   protocol: string;
   endpoint: string;
   attributes: JSONColumnType<Texts>;
-  confirmed: boolean;
+  confirmed_seq: number | null;
+  confirmed: GeneratedAlways<boolean>;
   authenticated: Generated<boolean>;
   guarded: Generated<boolean>;
   principal: string;

@@ -14,6 +14,8 @@ create table sns.topics (
   primary key (account, region, name)
 );
 
+create sequence sns.order;
+
 create table sns.subscriptions (
   arn text primary key,
   topic_arn text not null,
@@ -22,8 +24,9 @@ create table sns.subscriptions (
   protocol text not null,
   endpoint text not null,
   attributes jsonb not null,
-  -- whether the endpoint's owner agreed
-  confirmed boolean not null,
+  -- when its owner agreed, in the order of messages: what was published before is none of his; null until then
+  confirmed_seq bigint,
+  confirmed boolean not null generated always as (confirmed_seq is not null) stored,
   -- whether the agreement was signed by an account, and if so, whether only an account may end it
   authenticated boolean not null default false,
   guarded boolean not null default false,
@@ -32,8 +35,6 @@ create table sns.subscriptions (
   unique (topic_arn, protocol, endpoint)
 );
 create index on sns.subscriptions (account, region, arn);
-
-create sequence sns.order;
 
 -- What was published and is not delivered to everybody yet.
 create table sns.messages (
