@@ -14,6 +14,8 @@ export interface Config {
   machines: 'auto' | 'process' | 'sandbox' | 'dummy';
   databaseUrl: string | undefined;
   logLevel: string;
+  /** The largest object that git LFS may store, in bytes. */
+  lfsMaxBytes: number;
   cloudtrail: {
     /** Whether calls are recorded; `PENSTOCK_CLOUDTRAIL=off` says no. */
     recording: boolean;
@@ -65,6 +67,7 @@ const DEFAULTS = {
   machines: 'auto',
   account: '123456789012',
 };
+const LFS_MAX_BYTES = String(10 * 1024 ** 3);
 const ROLES = ['all', 'api', 'worker'] as const;
 const MACHINES = ['auto', 'process', 'sandbox', 'dummy'] as const;
 
@@ -83,6 +86,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       machines: oneOf('--machines', setting('machines', 'PENSTOCK_MACHINES'), MACHINES),
       databaseUrl: env.PENSTOCK_DATABASE_URL || undefined,
       logLevel: env.PENSTOCK_LOG_LEVEL || 'info',
+      lfsMaxBytes: wholeNumber('PENSTOCK_LFS_MAX_BYTES', env.PENSTOCK_LFS_MAX_BYTES || LFS_MAX_BYTES),
       cloudtrail: {
         recording: oneOf('PENSTOCK_CLOUDTRAIL', env.PENSTOCK_CLOUDTRAIL || 'on', ['on', 'off']) === 'on',
         deliverySeconds: seconds('PENSTOCK_CLOUDTRAIL_DELIVERY_SECONDS', env, 300),
@@ -103,6 +107,12 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
 /** `PENSTOCK_DATA`, else `penstock` in the place where this system keeps users' data. */
 export function defaultDataDir(env: NodeJS.ProcessEnv): string {
   return path.join(env.XDG_DATA_HOME || path.join(homedir(), '.local', 'share'), 'penstock');
+}
+
+function wholeNumber(variable: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new ConfigError(`${variable} must be a whole number, not "${value}".`);
 }
 
 function serviceEndpoints(env: NodeJS.ProcessEnv): Record<string, string> {

@@ -7,6 +7,7 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
+import { retireLfsObjects } from './lfs-objects.ts';
 import { retireAll } from './packs.ts';
 import type { Repository } from './repository.ts';
 import { findRepository, lookUpRepository, onRepository, repositoryArn, repositoryMissing } from './repository.ts';
@@ -165,6 +166,7 @@ export const deleteRepository = operation('codecommit', 'DeleteRepository', {
         .returning('id')
         .executeTakeFirst();
       if (row) await retireAll(tx, row.id, ctx.now());
+      if (row) await retireLfsObjects(tx, row.id, ctx.now());
       return row?.id;
     });
     if (deleted !== undefined) await forget(ctx, deleted);

@@ -18,6 +18,7 @@ import { getDifferences } from './differences.ts';
 import { listFileCommitHistory } from './file-history.ts';
 import { deleteFile, getBlob, getFile, putFile } from './files.ts';
 import { getFolder } from './folders.ts';
+import { deleteLfsObjects } from './lfs-objects.ts';
 import { batchDescribeMergeConflicts, describeMergeConflicts, getMergeConflicts } from './merge-descriptions.ts';
 import * as merges from './merges.ts';
 import { combinePacks } from './pack-maintenance.ts';
@@ -117,7 +118,12 @@ export const codecommit = defineService('codecommit', {
     uploadArchive,
   },
   jobs: { [DELIVER_TRIGGER]: deliverTrigger },
-  reconcilers: { 'codecommit.packs': deletePacks, [MAINTENANCE]: combinePacks, [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush },
+  reconcilers: {
+    'codecommit.packs': deletePacks,
+    'codecommit.lfs': deleteLfsObjects,
+    [MAINTENANCE]: combinePacks,
+    [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush,
+  },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',
   async start(platform, signal) {

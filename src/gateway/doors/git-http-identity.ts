@@ -16,6 +16,8 @@ export async function identifyGitCaller(
   gateway: Gateway,
   request: FastifyRequest,
   name: string,
+  /** Further paths that a client may have signed. */
+  paths: string[] = [],
 ): Promise<{ caller: GitCaller; repository: Repository | undefined }> {
   const credentials = basicCredentials(request.headers.authorization);
   if (!credentials) throw new UnauthenticatedError('Credentials are required.');
@@ -31,12 +33,10 @@ export async function identifyGitCaller(
   const known = await gateway.access.credentials(signed.accessKeyId, signed.sessionToken);
   if (typeof known === 'string') throw denied('The security token included in the request is invalid.');
   const { regions, repositories } = await findRepositories(gateway, known.principal, name, told);
-  const region = verifyGitCredential(signed, known.secret, {
-    path: `/v1/repos/${name}`,
-    host: request.headers.host ?? '',
-    regions,
-    now: gateway.platform.now(),
-  });
+  const asked = { host: request.headers.host ?? '', regions, now: gateway.platform.now() };
+  const region = [`/v1/repos/${name}`, ...paths]
+    .map((path) => verifyGitCredential(signed, known.secret, { path, ...asked }))
+    .find((each) => each !== undefined);
   if (region === undefined) throw denied('The request signature does not match, or it has expired.');
   return { caller: createCaller(gateway, known.principal, region, origin), repository: repositories.get(region) };
 }

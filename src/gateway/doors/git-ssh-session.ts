@@ -1,4 +1,4 @@
-/** What an authenticated SSH client may do: fetch and push. Everything else is refused in words. */
+/** What an authenticated SSH client may do: fetch, push, and ask the way to large files. Everything else is refused in words. */
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { ServerChannel, Session } from 'ssh2';
@@ -12,6 +12,7 @@ import type { Principal } from '../../platform/principal.ts';
 import type { Gateway } from '../exchange.ts';
 import type { GitAccess } from './git-access.ts';
 import { createCaller, findRepository, SILENCE_MS, takePush, turns, withAccess } from './git-access.ts';
+import { LFS_TOKEN_SECONDS, type LfsOperation, sealLeave } from './git-lfs-tokens.ts';
 
 const GREETING =
   'You have successfully authenticated over SSH. You can use Git to interact with AWS CodeCommit. Interactive shells are not supported.';
@@ -22,6 +23,8 @@ const LOOK_MS = 30_000;
 export interface SshClient {
   gateway: Gateway;
   principal: Principal;
+  /** `APKA…` */
+  keyId: string;
   sourceIp: string;
   /** What the client's program calls itself. */
   userAgent: string;
@@ -64,30 +67,46 @@ class RefusedCommand extends Error {
 }
 
 async function run(client: SshClient, channel: ServerChannel, command: string, version: 0 | 1 | 2): Promise<number> {
+  const large = /^git-lfs-authenticate (?:'([^']*)'|([^\s'"]+)) (download|upload)$/.exec(command);
+  if (large) return await showWayToLargeFiles(client, channel, repositoryNameIn(large[1] ?? large[2]!), large[3] as LfsOperation);
   const [, service, quoted, plain] = /^git[ -](upload-pack|receive-pack) (?:'([^']*)'|([^\s'"]+))$/.exec(command) ?? [];
   if (service === undefined) {
     throw new RefusedCommand(`${GREETING} The command is not one of git-upload-pack and git-receive-pack: ${printable(command)}`);
   }
-  const path = quoted ?? plain ?? '';
-  const name = /^\/?v1\/repos\/([\w.-]{1,100})\/?$/.exec(path)?.[1];
-  if (name === undefined) {
-    throw new RefusedCommand(`'${printable(path)}' does not appear to be a git repository; its path is /v1/repos/NAME`);
-  }
-  const { gateway, principal, sourceIp, userAgent } = client;
-  const { region, repository: found } = await findRepository(gateway, principal, name);
-  const access: GitAccess = {
-    gateway,
-    protocol: 'SSH',
-    action: service === 'upload-pack' ? 'GitPull' : 'GitPush',
-    caller: createCaller(gateway, principal, region, { sourceIp, userAgent }),
-    repositoryName: name,
-    found,
-    dataTransferred: false,
-    references: [],
-  };
+  const name = repositoryNameIn(quoted ?? plain ?? '');
+  const access = await accessTo(client, name, service === 'upload-pack' ? 'GitPull' : 'GitPush');
   using conversation = new Conversation(channel, client.gone);
   const serve = service === 'upload-pack' ? serveFetch : servePush;
   return await withAccess(access, (repository) => turns.take(conversation.signal, () => serve(access, repository, conversation, version)));
+}
+
+function repositoryNameIn(path: string): string {
+  const name = /^\/?v1\/repos\/([\w.-]{1,100})\/?$/.exec(path)?.[1];
+  if (name !== undefined) return name;
+  throw new RefusedCommand(`'${printable(path)}' does not appear to be a git repository; its path is /v1/repos/NAME`);
+}
+
+async function accessTo(client: SshClient, repositoryName: string, action: GitAccess['action']): Promise<GitAccess> {
+  const { gateway, principal, sourceIp, userAgent } = client;
+  const { region, repository: found } = await findRepository(gateway, principal, repositoryName);
+  const caller = createCaller(gateway, principal, region, { sourceIp, userAgent });
+  return { gateway, protocol: 'SSH', action, caller, repositoryName, found, dataTransferred: false, references: [] };
+}
+
+/** Large files move over HTTP only; the key that opened this connection opens that door for an hour. */
+async function showWayToLargeFiles(client: SshClient, channel: ServerChannel, name: string, operation: LfsOperation): Promise<number> {
+  const { gateway, keyId } = client;
+  return await withAccess(await accessTo(client, name, operation === 'upload' ? 'GitPush' : 'GitPull'), async () => {
+    const { keyring, config, now } = gateway.platform;
+    const leave = { kind: 'ssh-key', operation, keyId, repositoryName: name } as const;
+    const way = {
+      href: `${config.endpoints.http}/v1/repos/${name}/info/lfs`,
+      header: { Authorization: sealLeave(keyring, leave, now()) },
+      expires_in: LFS_TOKEN_SECONDS,
+    };
+    channel.write(`${JSON.stringify(way)}\n`);
+    return 0;
+  });
 }
 
 async function serveFetch(access: GitAccess, repository: Repository, conversation: Conversation, version: 0 | 1 | 2): Promise<number> {

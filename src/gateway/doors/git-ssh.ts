@@ -115,11 +115,11 @@ class SshConnection {
       if (++this.#tried >= MAX_KEYS_TRIED) return void this.#connection.end();
       return context.reject(['publickey']);
     }
-    if (context.signature) this.#admit(known.principal);
+    if (context.signature) this.#admit(context.username, known.principal);
     return context.accept();
   }
 
-  #admit(principal: Principal): void {
+  #admit(keyId: string, principal: Principal): void {
     const connection = this.#connection;
     const gone = new AbortController();
     connection.once('close', () => gone.abort());
@@ -128,6 +128,7 @@ class SshConnection {
       ...this.#client,
       gateway: this.#gateway,
       principal,
+      keyId,
       gone: gone.signal,
       beginCommand: () => {
         if (this.#commands >= MAX_COMMANDS) return false;

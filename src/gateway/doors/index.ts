@@ -3,9 +3,10 @@ import type { FastifyInstance } from 'fastify';
 import type { Gateway } from '../exchange.ts';
 import { credentials } from './credentials.ts';
 import { gitHttp } from './git-http.ts';
+import { gitLfs } from './git-lfs.ts';
 import { health } from './health.ts';
 import { snsCertificate } from './sns-certificate.ts';
 
 export type Door = (app: FastifyInstance, gateway: Gateway) => void;
 
-export const doors: Door[] = [health, credentials, snsCertificate, gitHttp];
+export const doors: Door[] = [health, credentials, snsCertificate, gitHttp, gitLfs];
