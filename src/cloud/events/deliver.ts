@@ -5,7 +5,7 @@ import type { Platform } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
 import { DEFAULT_BUS, ruleArn } from './arns.ts';
 import { type DeliveredEvent, targetInput } from './inputs.ts';
-import { type Delivery, targetKind } from './invoke.ts';
+import { type Delivery, queueClient, targetKind } from './invoke.ts';
 import './tables.ts';
 
 /** Back-off reaches minutes within a few attempts; AWS tries 185 times in 24 hours. */
@@ -83,26 +83,50 @@ export async function queueDeliveries(
 }
 
 /** Errors that no retry heals: the target or the permission is not there. EventBridge gives up on them too. */
-const FINAL = /^(AccessDenied|ValidationException|InvalidInputException|.*NotFound.*|.*DoesNotExist.*|NoSuchEntity.*)/;
+const FINAL =
+  /^(AccessDenied|AuthorizationError|Invalid|MissingRequiredParameter|ValidationException|NotFound$|.*NotFound.*|.*DoesNotExist.*|NoSuchEntity.*)/;
 
-/** Job `events.invoke`: one event to one target. */
-export const invokeTarget: JobHandler = async (platform, delivery: Delivery, { attempt }) => {
+/** Job `events.invoke`: one event to one target; what the target never takes goes to its dead-letter queue. */
+export const invokeTarget: JobHandler = async (platform, delivery: Delivery, { attempt, maxAttempts }) => {
   const { target, rule, event } = delivery;
   const age = (platform.now().getTime() - Date.parse(event.time)) / 1000;
   if (attempt > 1 && age > (target.RetryPolicy?.MaximumEventAgeInSeconds ?? MAX_AGE_SECONDS)) {
     platform.log.error({ rule: rule.arn, target: target.Arn, event: event.id }, 'an event grew too old before its target took it');
+    await toDeadLetters(platform, delivery, attempt, 'EventAgeExceeded', 'The event grew too old before its target took it.');
     return;
   }
   try {
     await targetKind(target.Arn)!.invoke(platform, delivery);
   } catch (error) {
-    if (!(error instanceof AwsError) || !FINAL.test(error.code)) throw error;
-    platform.log.error(
-      { rule: rule.arn, target: target.Arn, event: event.id, code: error.code, message: error.message },
-      'an event was refused by its target',
-    );
+    const final = error instanceof AwsError && FINAL.test(error.code);
+    if (!final && (attempt < maxAttempts || !target.DeadLetterConfig?.Arn)) throw error;
+    const { message, code = 'SDK_CLIENT_ERROR' } = error as Error & { code?: string };
+    platform.log.error({ rule: rule.arn, target: target.Arn, event: event.id, code, message }, 'an event was refused by its target');
+    await toDeadLetters(platform, delivery, attempt, code, message);
   }
 };
+
+/** With the attributes that EventBridge gives it (user guide, "Using dead-letter queues"). Throws while the queue cannot be reached. */
+async function toDeadLetters(platform: Platform, delivery: Delivery, attempt: number, code: string, message: string): Promise<void> {
+  const { target, rule, input } = delivery;
+  const arn = target.DeadLetterConfig?.Arn;
+  if (!arn) return;
+  const { sqs, QueueUrl } = queueClient(platform, delivery, arn);
+  const text = (StringValue: string) => ({ DataType: 'String', StringValue });
+  const MessageAttributes = {
+    RULE_ARN: text(rule.arn),
+    TARGET_ARN: text(target.Arn),
+    ERROR_CODE: text(code),
+    ERROR_MESSAGE: text(message.slice(0, 1000) || code),
+    RETRY_ATTEMPTS: { DataType: 'Number', StringValue: String(attempt - 1) },
+  };
+  try {
+    await sqs.sendMessage({ QueueUrl, MessageBody: input, MessageAttributes });
+  } catch (error) {
+    if (!(error instanceof AwsError) || !FINAL.test(error.code)) throw error;
+    platform.log.error({ rule: rule.arn, queue: arn, reason: error.message }, 'a dead-letter queue refused an event');
+  }
+}
 
 export function toEvent(queued: QueuedEvent): DeliveredEvent {
   return {

@@ -19,6 +19,9 @@ interface Kind {
   invoke(platform: Platform, delivery: Delivery): Promise<void>;
 }
 
+/** Also of dead-letter queues. */
+export const QUEUE_ARN = /^arn:aws:sqs:[a-z0-9-]+:\d{12}:[\w-]{1,80}(\.fifo)?$/;
+
 const KINDS: Kind[] = [
   {
     pattern: /^arn:aws:codepipeline:[a-z0-9-]+:\d{12}:[A-Za-z0-9.@\-_]+$/,
@@ -56,6 +59,31 @@ const KINDS: Kind[] = [
     },
   },
   {
+    pattern: QUEUE_ARN,
+    needsRole: false,
+    async invoke(platform, delivery) {
+      const { target, input } = delivery;
+      const clients = target.RoleArn ? await roleClients(platform, delivery) : undefined;
+      const { sqs, QueueUrl } = queueClient(platform, delivery, target.Arn);
+      await (clients?.sqs ?? sqs).sendMessage({
+        QueueUrl,
+        MessageBody: input,
+        MessageGroupId: target.SqsParameters?.MessageGroupId,
+        MessageDeduplicationId: target.Arn.endsWith('.fifo') ? token(delivery) : undefined,
+      });
+    },
+  },
+  {
+    pattern: /^arn:aws:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/,
+    needsRole: false,
+    async invoke(platform, delivery) {
+      const { target, input, account, region, rule } = delivery;
+      const where = { account, region: target.Arn.split(':')[3] || region, sourceArn: rule.arn };
+      const clients = target.RoleArn ? await roleClients(platform, delivery) : platform.aws.asService('events', where);
+      await clients.sns.publish({ TopicArn: target.Arn, Message: input });
+    },
+  },
+  {
     pattern: /^arn:aws:events:[a-z0-9-]+:\d{12}:event-bus\/[\w./-]+$/,
     needsRole: false,
     async invoke(platform, { target, event, account }) {
@@ -66,6 +94,13 @@ const KINDS: Kind[] = [
     },
   },
 ];
+
+/** A queue's client as EventBridge on behalf of the rule: the queue's policy decides, with `aws:SourceArn` the rule's. */
+export function queueClient(platform: Platform, { account, rule }: Pick<Delivery, 'account' | 'rule'>, arn: string) {
+  const [, , , region, owner, name] = arn.split(':') as string[];
+  const { sqs } = platform.aws.asService('events', { account, region: region!, sourceArn: rule.arn });
+  return { sqs, QueueUrl: `${platform.config.serviceEndpoints.sqs ?? platform.config.endpoints.http}/${owner}/${name}` };
+}
 
 export function targetKind(arn: string): Kind | undefined {
   return KINDS.find(({ pattern }) => pattern.test(arn));

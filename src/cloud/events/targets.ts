@@ -3,7 +3,7 @@ import type { ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { busName, ruleArn } from './arns.ts';
 import { InputError, parsePath } from './inputs.ts';
-import { targetKind } from './invoke.ts';
+import { QUEUE_ARN, targetKind } from './invoke.ts';
 import { findRule, passRole } from './rules.ts';
 import type { Target } from './tables.ts';
 import './tables.ts';
@@ -21,7 +21,7 @@ export const putTargets = operation('events', 'PutTargets', {
     { resource: ofRule(input, ctx), conditions: { 'events:TargetArn': input.Targets.map((target) => target.Arn) } },
     ...[...new Set(input.Targets.map((target) => target.RoleArn))].flatMap((role) => passRole(role)),
   ],
-  partial: 'targets are CodePipeline pipelines, CodeBuild projects, log groups and event buses; others are refused',
+  partial: 'targets are CodePipeline pipelines, CodeBuild projects, SNS topics, SQS queues, log groups and event buses; others are refused',
   async handle(ctx, input) {
     const rule = await findRule(ctx, { Name: input.Rule, EventBusName: input.EventBusName });
     const ids = new Set(input.Targets.map((target) => target.Id));
@@ -65,7 +65,13 @@ function complaint(target: Target): string | undefined {
   const kind = targetKind(target.Arn);
   if (!kind) return `Provided Arn is not in correct format, or Penstock cannot deliver to ${target.Arn} yet.`;
   if (kind.needsRole && !target.RoleArn) return `RoleArn is required for target ${target.Arn}.`;
-  if (target.DeadLetterConfig?.Arn) return 'Dead-letter queues need SQS, which Penstock does not have yet.';
+  const dead = target.DeadLetterConfig?.Arn;
+  if (dead !== undefined && (!QUEUE_ARN.test(dead) || dead.endsWith('.fifo'))) {
+    return `Parameter DeadLetterConfig.Arn of target ${target.Id} is not valid. Reason: it must be the ARN of a standard queue.`;
+  }
+  if (target.Arn.endsWith('.fifo') && !target.SqsParameters?.MessageGroupId) {
+    return `Parameter(s) SqsParameters.MessageGroupId must be specified for target: ${target.Id}.`;
+  }
   if (target.Input !== undefined && !isJson(target.Input)) return `JSON syntax error in input for target ${target.Id}.`;
   const paths = Object.values(target.InputTransformer?.InputPathsMap ?? {});
   if (paths.length > MAX_PATHS) return `InputPathsMap has more than ${MAX_PATHS} entries for target ${target.Id}.`;

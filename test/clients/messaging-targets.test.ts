@@ -1,0 +1,85 @@
+/** SNS and SQS as the end of other services' ways: rules of EventBridge, notifications of S3, approvals of CodePipeline. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { EventBridgeClient, PutEventsCommand, PutRuleCommand, PutTargetsCommand, type Target } from '@aws-sdk/client-eventbridge';
+import { CreateTopicCommand, SetTopicAttributesCommand, SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
+import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { queueFor, receiveAll } from '../support/messaging.ts';
+import { refused } from '../support/refused.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+let server: TestServer;
+let events: EventBridgeClient;
+let sns: SNSClient;
+let sqs: SQSClient;
+
+before(async () => {
+  server = await startServer();
+  events = new EventBridgeClient(server.client);
+  sns = new SNSClient(server.client);
+  sqs = new SQSClient(server.client);
+});
+after(async () => {
+  for (const client of [events, sns, sqs]) client?.destroy();
+  await server?.stop();
+});
+
+/** A topic that `service` may publish to, and a queue that gets what it is given, bare. */
+async function heardTopic(name: string, service: string) {
+  const { TopicArn } = await sns.send(new CreateTopicCommand({ Name: name }));
+  const statement = { Effect: 'Allow', Principal: { Service: `${service}.amazonaws.com` }, Action: 'sns:Publish', Resource: TopicArn };
+  const AttributeValue = JSON.stringify({ Version: '2012-10-17', Statement: [statement] });
+  await sns.send(new SetTopicAttributesCommand({ TopicArn, AttributeName: 'Policy', AttributeValue }));
+  const queue = await queueFor(sqs, name, { from: TopicArn! });
+  await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'sqs', Endpoint: queue.arn, Attributes: { RawMessageDelivery: 'true' } }));
+  return { TopicArn: TopicArn!, queue };
+}
+
+describe('EventBridge', () => {
+  const rule = async (name: string, targets: Target[]): Promise<void> => {
+    await events.send(new PutRuleCommand({ Name: name, EventPattern: JSON.stringify({ source: [name] }) }));
+    await events.send(new PutTargetsCommand({ Rule: name, Targets: targets }));
+  };
+  const emit = (Source: string, Detail: object) =>
+    events.send(new PutEventsCommand({ Entries: [{ Source, DetailType: 'Test', Detail: JSON.stringify(Detail) }] }));
+
+  test('sends events to topics and queues, FIFO ones too', async () => {
+    const topic = await heardTopic('from-rule', 'events');
+    const ruleArn = `arn:aws:events:${server.region}:${server.account}:rule/app.one`;
+    const plain = await queueFor(sqs, 'rule-plain', { from: ruleArn });
+    const fifo = await queueFor(sqs, 'rule-ordered.fifo', { from: ruleArn });
+    await rule('app.one', [
+      { Id: 'topic', Arn: topic.TopicArn, InputTransformer: { InputPathsMap: { n: '$.detail.n' }, InputTemplate: '"Number <n>"' } },
+      { Id: 'plain', Arn: plain.arn },
+      { Id: 'fifo', Arn: fifo.arn, SqsParameters: { MessageGroupId: 'g' }, InputPath: '$.detail' },
+    ]);
+    await emit('app.one', { n: 7 });
+    assert.equal((await receiveAll(sqs, topic.queue.url, 1))[0]!.Body, '"Number 7"');
+    assert.deepEqual(JSON.parse((await receiveAll(sqs, plain.url, 1))[0]!.Body!).detail, { n: 7 });
+    assert.equal((await receiveAll(sqs, fifo.url, 1))[0]!.Body, '{"n":7}');
+  });
+
+  test('gives what its target refuses to the dead-letter queue', async () => {
+    const dead = await queueFor(sqs, 'rule-dead', { from: '*' });
+    const closed = await queueFor(sqs, 'rule-closed', {});
+    await rule('app.two', [{ Id: 'closed', Arn: closed.arn, DeadLetterConfig: { Arn: dead.arn } }]);
+    await emit('app.two', { n: 1 });
+    const { Messages } = await sqs.send(
+      new ReceiveMessageCommand({ QueueUrl: dead.url, WaitTimeSeconds: 20, MessageAttributeNames: ['All'] }),
+    );
+    const { Body, MessageAttributes } = Messages![0]!;
+    assert.deepEqual(JSON.parse(Body!).detail, { n: 1 });
+    assert.equal(MessageAttributes!.TARGET_ARN!.StringValue, closed.arn);
+    assert.equal(MessageAttributes!.ERROR_CODE!.StringValue, 'AccessDeniedException');
+  });
+
+  test('refuses FIFO queues without a group, and dead letters to what is no queue', async () => {
+    const arn = `arn:aws:sqs:${server.region}:${server.account}:x`;
+    await refused(rule('app.three', [{ Id: 'x', Arn: `${arn}.fifo` }]), 'ValidationException', /MessageGroupId/);
+    await refused(
+      rule('app.three', [{ Id: 'x', Arn: arn, DeadLetterConfig: { Arn: `${arn}.fifo` } }]),
+      'ValidationException',
+      /standard queue/,
+    );
+  });
+});
