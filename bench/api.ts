@@ -97,7 +97,7 @@ const cases: Case[] = [
 ];
 
 export async function benchApi(seconds: number): Promise<Section> {
-  await using server = await startServer();
+  await using server = await startServer({ env: { PENSTOCK_REPOSITORY_LIMIT: '0' } });
   await prepare(server.client);
   await prepareMore(server);
   const moto = await startMoto();

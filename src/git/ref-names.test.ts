@@ -50,7 +50,8 @@ test('names are judged as git check-ref-format judges them', () => {
 });
 
 test('only real references below refs/ can be pushed', () => {
-  for (const name of ['refs/heads/main', 'refs/tags/v1', 'refs/notes/commits', 'refs/for/main']) assert.ok(isPushable(name), name);
+  for (const name of ['refs/heads/main', 'refs/tags/v1', 'refs/notes/commits', 'refs/for/main', `refs/heads/${'ä'.repeat(256)}`])
+    assert.ok(isPushable(name), name);
   for (const name of [
     'HEAD',
     'refs/x',
@@ -58,7 +59,8 @@ test('only real references below refs/ can be pushed', () => {
     'config',
     'refs/heads/../../config',
     '../refs/heads/x',
-    `refs/heads/${'x'.repeat(1000)}`,
+    `refs/heads/${'x'.repeat(257)}`,
+    `refs/tags/${'x'.repeat(1000)}`,
   ]) {
     assert.equal(isPushable(name), false, name);
   }

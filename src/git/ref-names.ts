@@ -2,6 +2,8 @@
 
 /** Bytes; longer names do not fit file names and index pages of clients and of the database. */
 const MAX_NAME = 1000;
+/** Characters of a branch's short name, as in CodeCommit's model. */
+const MAX_BRANCH_NAME = 256;
 /** Control characters, space, and the characters that revisions and refspecs use. */
 const forbidden = /[\x00-\x20\x7f~^:?*[\\]/;
 
@@ -15,6 +17,8 @@ export function isWellFormed(name: string): boolean {
 
 /** May a client make or change this reference? Only under `refs/`, so never HEAD or other files of a git directory. */
 export function isPushable(name: string): boolean {
+  const { type, shortName } = describeRef(name);
+  if (type === 'branch' && [...shortName].length > MAX_BRANCH_NAME) return false;
   return name.startsWith('refs/') && name.split('/').length >= 3 && isWellFormed(name);
 }
 

@@ -23,6 +23,8 @@ export interface Config {
     deliverySeconds: number;
     digestSeconds: number;
   };
+  /** Repositories of one account in one region; 0: as many as it likes. */
+  repositoryLimit: number;
   /** Where mail goes out (`smtp://user:password@host:port`), and the address that it comes from; undefined when there is no mail. */
   smtp: { url: string; from: string } | undefined;
   /** Filled in once the ports are bound. */
@@ -94,6 +96,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       },
       smtp: smtp(env),
       endpoints: { http: '', https: undefined, ssh: undefined },
+      repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
       serviceEndpoints: serviceEndpoints(env),
     },
     ports: {
@@ -141,6 +144,12 @@ function seconds(variable: string, env: NodeJS.ProcessEnv, usual: number): numbe
   const value = Number(env[variable] || usual);
   if (Number.isInteger(value) && value >= 1 && value <= 86_400) return value;
   throw new ConfigError(`${variable} must be a whole number of seconds from 1 to 86400, not "${env[variable]}".`);
+}
+
+function count(variable: string, env: NodeJS.ProcessEnv, usual: number): number {
+  const value = Number(env[variable] || usual);
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw new ConfigError(`${variable} must be a whole number, not "${env[variable]}".`);
 }
 
 function portNumber(option: string, value: string): number {

@@ -240,7 +240,7 @@ test('what merges refuse', async () => {
   await assert.rejects(merge({ targetBranch: 'a..b' }), named('InvalidTargetBranchException'));
   await assert.rejects(merge({ targetBranch: 'none' }), named('BranchDoesNotExistException'));
   await assert.rejects(merge({ targetBranch: 'topic' }), named('ConcurrentReferenceUpdateException'));
-  await assert.rejects(merge({ destinationCommitSpecifier: base }), named('BranchDoesNotExistException'));
+  await assert.rejects(merge({ destinationCommitSpecifier: base }), named('BranchNameRequiredException'));
   await assert.rejects(merge({ conflictDetailLevel: 'WORD_LEVEL' }), named('InvalidConflictDetailLevelException'));
   await assert.rejects(merge({ conflictResolutionStrategy: 'BEST' }), named('InvalidConflictResolutionStrategyException'));
   await assert.rejects(merge({ email: 'a<b' }), named('InvalidEmailException'));

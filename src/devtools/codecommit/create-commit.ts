@@ -10,7 +10,7 @@ import { operation } from '../../platform/service.ts';
 import type { Base } from './commit-writer.ts';
 import { makeCommit } from './commit-writer.ts';
 import { fromGitMode, toGitMode } from './file-modes.ts';
-import { fromTreePath, toFilePath } from './paths.ts';
+import { fromTreePath, toFilePath, toNewFilePath } from './paths.ts';
 import { onRepository } from './repository.ts';
 
 /** "The number of files you can add, change or delete in a single commit." */
@@ -51,7 +51,10 @@ function checkRequest({ putFiles = [], deleteFiles = [], setFileModes = [] }: Cr
       `The number of specified files exceeds the limit of ${MAX_ENTRIES} in one commit.`,
     );
   }
-  for (const put of putFiles) checkPut(put);
+  for (const put of putFiles) {
+    toNewFilePath(put.filePath);
+    checkPut(put);
+  }
   checkFolderSizes(putFiles);
   checkPaths(putFiles, [...deleteFiles, ...setFileModes]);
   checkSources(putFiles, deleteFiles);

@@ -6,7 +6,7 @@ import { operation } from '../../platform/service.ts';
 import { makeCommit } from './commit-writer.ts';
 import { fileAt, fileTooLarge, MAX_FILE, modeFor } from './create-commit.ts';
 import { fromGitMode } from './file-modes.ts';
-import { toFilePath } from './paths.ts';
+import { toFilePath, toNewFilePath } from './paths.ts';
 import { findRepository, onRepository, openRepository } from './repository.ts';
 import { resolveCommit } from './specifiers.ts';
 
@@ -14,7 +14,7 @@ export const putFile = operation('codecommit', 'PutFile', {
   authorize: ({ repositoryName, branchName }, ctx) => onRepository(ctx, repositoryName, branchRef(branchName)),
   async handle(ctx, input) {
     const { filePath, fileContent, fileMode, commitMessage } = input;
-    const path = toFilePath(filePath);
+    const path = toNewFilePath(filePath);
     if (fileContent.length > MAX_FILE) throw fileTooLarge(filePath);
     const blobId = objectId('blob', fileContent);
     const request = { ...input, parentCommitId: input.parentCommitId, name: input.name, email: input.email, message: commitMessage };

@@ -15,6 +15,7 @@ import type { ConflictRules, MergeOption, RelatedTips, TipsRequest } from './mer
 import { canFastForward, compareTips, findRelatedTips, isMerged } from './merge-tips.ts';
 import { fromTreePath, toFilePath } from './paths.ts';
 import { onRepository } from './repository.ts';
+import { canNameCommit } from './specifiers.ts';
 
 const DEFAULT_FILES = 100;
 const DEFAULT_HUNKS = 100;
@@ -26,6 +27,7 @@ export const getMergeConflicts = operation('codecommit', 'GetMergeConflicts', {
   authorize: ({ repositoryName }, ctx) => onRepository(ctx, repositoryName),
   async handle(ctx, input) {
     const limit = pageSize(input.maxConflictFiles, DEFAULT_FILES, 'InvalidMaxConflictFilesException');
+    checkSpecifiers(input);
     const tips = await findRelatedTips(ctx, input);
     const judged = await conflictsOf(tips, input);
     const { page, nextToken } = pageOf(ctx, scopeOf('GetMergeConflicts', tips, input), judged, limit, input.nextToken);
@@ -66,6 +68,17 @@ export const batchDescribeMergeConflicts = operation('codecommit', 'BatchDescrib
     return { conflicts, errors, nextToken, ...commitIds(tips) };
   },
 });
+
+/** GetMergeConflicts alone has an error of its own for each of the two. */
+function checkSpecifiers({ sourceCommitSpecifier, destinationCommitSpecifier }: TipsRequest): void {
+  const message = (side: string, name: string) => `The ${side} commit specifier is not valid: ${name.slice(0, 300)}`;
+  if (!canNameCommit(sourceCommitSpecifier)) {
+    throw new AwsError('InvalidSourceCommitSpecifierException', message('source', sourceCommitSpecifier));
+  }
+  if (!canNameCommit(destinationCommitSpecifier)) {
+    throw new AwsError('InvalidDestinationCommitSpecifierException', message('destination', destinationCommitSpecifier));
+  }
+}
 
 /** A branch that can be fast-forwarded, or has everything already, has no conflict with the other. */
 async function conflictsOf(tips: RelatedTips, question: Question): Promise<Judged[]> {

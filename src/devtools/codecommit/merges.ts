@@ -1,4 +1,5 @@
 /** Merging one commit into a branch (or into nothing yet), and which ways there are. */
+import { isObjectId } from '../../git/objects.ts';
 import { branchRef } from '../../git/ref-names.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { RequestContext } from '../../platform/service.ts';
@@ -19,6 +20,9 @@ function authorizeMerge({ repositoryName, targetBranch: named, destinationCommit
 }
 
 async function mergeBranches(ctx: RequestContext, option: MergeOption, input: BranchMerge): Promise<MergedCommit> {
+  if (input.targetBranch === undefined && isObjectId(input.destinationCommitSpecifier)) {
+    throw new AwsError('BranchNameRequiredException', 'A target branch is required where the destination is named by a commit ID.');
+  }
   const branch = targetBranch(input.targetBranch, input.destinationCommitSpecifier);
   if (input.targetBranch !== undefined) checkTargetName(branch);
   else checkBranchName(branch);

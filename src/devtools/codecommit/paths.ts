@@ -3,6 +3,7 @@ import { fromEntryName, toEntryName } from '../../git/objects.ts';
 import { AwsError } from '../../platform/errors.ts';
 
 const MAX_PATH = 4096;
+const MAX_DEPTH = 20;
 
 /**
  * The path as trees hold it: without a leading slash or `./`, bytes as latin1; empty for the root. `InvalidPathException` for what git
@@ -20,6 +21,13 @@ export function toTreePath(path: string): string {
 export function toFilePath(path: string): string {
   const inTree = toTreePath(path);
   if (inTree === '' || path.endsWith('/')) throw invalidPath(path);
+  return inTree;
+}
+
+/** As `toFilePath`, for a file that the API shall make: it may lie in at most 20 folders, one in another. Git may push deeper ones. */
+export function toNewFilePath(path: string): string {
+  const inTree = toFilePath(path);
+  if (inTree.split('/').length - 1 > MAX_DEPTH) throw invalidPath(path);
   return inTree;
 }
 

@@ -26,6 +26,7 @@ export const createRepository = operation('codecommit', 'CreateRepository', {
     checkDescription(repositoryDescription);
     checkTags(tags);
     if (kmsKeyId !== undefined) throw ctx.error('EncryptionKeyNotFoundException', `No encryption key was found for ${kmsKeyId}.`);
+    await checkLimit(ctx, repositoryName);
     const now = ctx.now();
     const repository: Repository = {
       id: randomUUID(),
@@ -204,6 +205,30 @@ function describe(ctx: Pick<RequestContext, 'config'>, repository: Repository): 
     cloneUrlSsh: endpoints.ssh && `${endpoints.ssh}${path}`,
     Arn: repositoryArn(repository, repository.name),
   };
+}
+
+/** How many repositories may still be made before the rows are counted again, by account and region. */
+const room = new Map<string, number>();
+/** Other processes make some too. */
+const MAX_ROOM = 50;
+
+/** The limit is one of prudence: several made at the same moment may pass it together. */
+async function checkLimit(ctx: RequestContext, name: string): Promise<void> {
+  const { repositoryLimit: limit } = ctx.config;
+  const key = `${ctx.account}/${ctx.region}`;
+  const left = room.get(key) ?? 0;
+  room.set(key, left - 1);
+  if (limit === 0 || left > 0) return;
+  const { count } = await ctx.read
+    .selectFrom('codecommit.repositories')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('account', '=', ctx.account)
+    .where('region', '=', ctx.region)
+    .executeTakeFirstOrThrow();
+  room.set(key, Math.min(limit - Number(count) - 1, MAX_ROOM));
+  if (Number(count) < limit) return;
+  if (await lookUpRepository(ctx, ctx, name)) throw nameTaken(name);
+  throw new AwsError('RepositoryLimitExceededException', `A repository resource limit was exceeded: ${limit} repositories in a region.`);
 }
 
 /** The model's pattern matches anywhere in the name; the service means all of it. */

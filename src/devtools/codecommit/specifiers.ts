@@ -20,13 +20,17 @@ export async function resolveCommit(
   specifier: string | undefined,
 ): Promise<ResolvedCommit> {
   const name = specifier ?? 'HEAD';
-  if (name !== 'HEAD' && !isObjectId(name) && !isWellFormed(branchRef(name))) {
+  if (!canNameCommit(name)) {
     throw new AwsError('InvalidCommitException', `The specified commit is not valid: ${name.slice(0, 300)}`);
   }
   const id = isObjectId(name) ? name : await lookUpReference(platform, repository, name);
   const resolved = id && (await readCommit(open, id));
   if (!resolved) throw new AwsError('CommitDoesNotExistException', `Could not find commit ${name}`);
   return resolved;
+}
+
+export function canNameCommit(specifier: string): boolean {
+  return specifier === 'HEAD' || isObjectId(specifier) || isWellFormed(branchRef(specifier));
 }
 
 /** Follows annotated tags; undefined when the id names no commit in this repository. */

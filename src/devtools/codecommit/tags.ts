@@ -99,9 +99,12 @@ function onArn(ctx: RequestContext, arn: string) {
 
 /** The name in the ARN of a repository of this account and region. */
 function repositoryName(ctx: RequestContext, arn: string): string {
-  const match = /^arn:aws[\w-]*:codecommit:([^:]*):([^:]*):([\w.-]{1,100})$/.exec(arn);
+  const match = /^arn:aws[\w-]*:codecommit:([^:]*):(\d{12}):([^:]+)$/.exec(arn);
   if (!match) throw new AwsError('InvalidResourceArnException', `The resource ARN is not valid: ${arn.slice(0, 300)}`);
   const [, region, account, name] = match;
+  if (!/^[\w.-]{1,100}$/.test(name!)) {
+    throw new AwsError('InvalidRepositoryNameException', `The resource ARN names no valid repository: ${arn.slice(0, 300)}`);
+  }
   if (region !== ctx.region || account !== ctx.account) throw repositoryMissing(name!);
   return name!;
 }
