@@ -7,6 +7,7 @@ import { logs } from './cloud/logs/service.ts';
 import { s3 } from './cloud/s3/service.ts';
 import { sns } from './cloud/sns/service.ts';
 import { sqs } from './cloud/sqs/service.ts';
+import { ssm } from './cloud/ssm/service.ts';
 import { sts } from './cloud/sts/service.ts';
 import { codebuild } from './devtools/codebuild/service.ts';
 import { codecommit } from './devtools/codecommit/service.ts';
@@ -26,6 +27,7 @@ export const services: Service[] = [
   s3,
   eventsService,
   kms,
+  ssm,
   logs,
   cloudtrail,
   sns,
