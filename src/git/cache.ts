@@ -17,7 +17,7 @@ import path from 'node:path';
 import type { BlobStore } from '../ports/blobs/port.ts';
 import { CacheUpkeep } from './cache-upkeep.ts';
 import type { GitPlace } from './program.ts';
-import { runGit } from './program.ts';
+import { isAlive, runGit } from './program.ts';
 
 /** A repository at one moment: everything that a view is made of. Read in one statement, so that its parts belong together. */
 export interface RepositoryState {
@@ -273,14 +273,4 @@ async function removeWhole(directory: string): Promise<void> {
   const away = path.join(path.dirname(directory), `.${path.basename(directory)}.${randomBytes(6).toString('hex')}`);
   await rename(directory, away).catch(() => {});
   await rm(away, { recursive: true, force: true });
-}
-
-function isAlive(pid: number): boolean {
-  if (!(pid > 0)) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

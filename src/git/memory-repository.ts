@@ -69,7 +69,7 @@ export async function serveMemoryRepository() {
       }
       const service = url.pathname.slice(3);
       response.setHeader('content-type', `application/x-${service}-result`);
-      if (service === 'git-upload-pack') await uploadPack(view, version, request, response, gone.signal);
+      if (service === 'git-upload-pack') await uploadPack(view, version, request, response, gone.signal, store.clones);
       else
         await receivePush(store, { repository: id, empty: refs.size === 0, input: request, output: response, signal: gone.signal }, rules);
     } catch (error) {
@@ -90,6 +90,7 @@ export async function serveMemoryRepository() {
     async close() {
       store.readers.closeAll();
       store.cache.close();
+      await store.clones.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await rm(directory, { recursive: true, force: true });

@@ -61,15 +61,22 @@ export interface SpawnOptions {
   memoryLimit?: number;
   /** The process leads a group of its own, with all that it starts: `signal` ends them by TERM, and by KILL if they do not go. */
   group?: boolean;
+  /** Descriptor of a file that takes what it says, in the place of a pipe. */
+  stdout?: number;
   /** Nobody waits for it: whoever is waited for goes first. */
   background?: boolean;
   signal?: AbortSignal;
 }
 
-/** Starts git with three pipes. Aborting `signal` kills it. */
+/** Starts git with pipes. Aborting `signal` kills it. */
 export function spawnGit(args: string[], options: SpawnOptions = {}): ChildProcess {
   const env = environment(options.place, options.env ?? {});
-  const common = { env, cwd: '/', detached: options.group ?? false, stdio: ['pipe', 'pipe', 'pipe'] as ['pipe', 'pipe', 'pipe'] };
+  const common = {
+    env,
+    cwd: '/',
+    detached: options.group ?? false,
+    stdio: ['pipe', options.stdout ?? 'pipe', 'pipe'] as ['pipe', 'pipe', 'pipe'],
+  };
   const child = options.memoryLimit
     ? // RLIMIT_DATA and not RLIMIT_AS: packs are mapped, and maps of files are no danger.
       spawn(
@@ -103,6 +110,17 @@ function endGroup(child: ChildProcess): void {
   };
   send('SIGTERM');
   setTimeout(() => send('SIGKILL'), GRACE_MS).unref();
+}
+
+/** Is there a process of this number on this host? */
+export function isAlive(pid: number): boolean {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 function stepBack(pid: number): void {

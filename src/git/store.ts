@@ -3,17 +3,20 @@ import path from 'node:path';
 import type { Platform } from '../platform/platform.ts';
 import type { BlobStore } from '../ports/blobs/port.ts';
 import { GitCache } from './cache.ts';
+import { CloneCache } from './clone-cache.ts';
 import { ObjectReaders } from './object-reader.ts';
 
 export interface GitStore {
   readonly cache: GitCache;
   readonly readers: ObjectReaders;
+  readonly clones: CloneCache;
   readonly blobs: BlobStore;
 }
 
 export function createGitStore(dataDir: string, blobs: BlobStore): GitStore {
   const cache = new GitCache(path.join(dataDir, 'cache', 'git'), blobs);
-  return { cache, readers: new ObjectReaders(cache), blobs };
+  const clones = new CloneCache(path.join(dataDir, 'cache', 'clones'));
+  return { cache, readers: new ObjectReaders(cache), clones, blobs };
 }
 
 const stores = new WeakMap<object, GitStore>();

@@ -2,12 +2,16 @@
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import type { View } from './cache.ts';
+import type { CloneCache } from './clone-cache.ts';
 import { FLUSH, packet } from './pkt-line.ts';
 import type { GitPlace } from './program.ts';
 import { exitOf, feed, runGit, spawnGit } from './program.ts';
+import { parseClone } from './upload-request.ts';
 
 /** Bytes, unpacked, of one fetch request: wants and haves; a clone of a repository with 100,000 references needs 5 MB. */
 const MAX_REQUEST = 64 * 1024 * 1024;
+/** Bytes of a request that may be a clone's: its wants. */
+const MAX_CLONE_REQUEST = 1024 * 1024;
 /** The one protocol header value that git understands, and nothing else reaches its environment. */
 const protocolPattern = /^version=[012]$/;
 
@@ -50,21 +54,58 @@ async function advertise(place: GitPlace, version: 0 | 1 | 2): Promise<Buffer> {
 
 /**
  * One request of a fetch, streamed both ways. Ends `output` when git has said all; rejects when the client goes away (and kills git), when
- * the request is larger than any real one, or when git could say nothing at all.
+ * the request is larger than any real one, or when git could say nothing at all. Clones are answered from `clones`, if given.
  */
-export async function uploadPack(view: View, version: 0 | 1 | 2, input: Readable, output: Writable, signal: AbortSignal): Promise<void> {
+export async function uploadPack(
+  view: View,
+  version: 0 | 1 | 2,
+  input: Readable,
+  output: Writable,
+  signal: AbortSignal,
+  clones?: CloneCache,
+): Promise<void> {
+  const head = clones && version === 2 ? await readHead(input) : Buffer.alloc(0);
+  const clone = input.readableEnded ? parseClone(head) : undefined;
+  if (!clones || !clone || !(await clones.serve(view, clone, output, signal)))
+    await letGitAnswer(view, version, head, input, output, signal);
+  output.end();
+  if (!output.writableFinished) await once(output, 'finish').catch(() => {});
+}
+
+/** The request, or as much of it as tells that it is more than a clone's. */
+async function readHead(input: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of input.iterator({ destroyOnReturn: false })) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_CLONE_REQUEST) break;
+  }
+  return Buffer.concat(chunks);
+}
+
+async function letGitAnswer(
+  view: View,
+  version: 0 | 1 | 2,
+  head: Buffer,
+  input: Readable,
+  output: Writable,
+  signal: AbortSignal,
+): Promise<void> {
   const child = spawnGit(['upload-pack', '--strict', '--stateless-rpc', view.gitDir], { place: view, env: environment(version), signal });
   const exit = exitOf(child);
   let stderr = '';
   child.stderr!.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString()).slice(-2000);
   });
-  let received = 0;
+  let received = head.length;
   input.on('data', (chunk: Buffer) => {
     received += chunk.length;
     if (received > MAX_REQUEST) child.kill('SIGKILL');
   });
-  feed(child, input);
+  child.stdin!.write(head);
+  if (input.readableEnded) child.stdin!.end();
+  else feed(child, input);
   let answered = false;
   child.stdout!.once('data', () => {
     answered = true;
@@ -75,6 +116,4 @@ export async function uploadPack(view: View, version: 0 | 1 | 2, input: Readable
   signal.throwIfAborted();
   // After the first byte git tells errors to the client itself, in the protocol.
   if (code !== 0 && !answered && stderr !== '') throw new Error(`git upload-pack failed: ${stderr.trim()}`);
-  output.end();
-  if (!output.writableFinished) await once(output, 'finish').catch(() => {});
 }

@@ -131,6 +131,9 @@ export const codecommit = defineService('codecommit', {
       stopCommitGraphs();
       gitStore(platform).readers.closeAll();
       gitStore(platform).cache.close();
+      gitStore(platform)
+        .clones.close()
+        .catch(() => {});
     };
     signal.addEventListener('abort', stop, { once: true });
     await sweepCache(platform);

@@ -10,6 +10,7 @@ import type { Repository } from '../../devtools/codecommit/repository.ts';
 import { lookUpReferences, openRepository, openView } from '../../devtools/codecommit/repository.ts';
 import { FLUSH, packet } from '../../git/pkt-line.ts';
 import { advertisement } from '../../git/receive-request.ts';
+import { gitStore } from '../../git/store.ts';
 import { protocolVersion, RequestTooLargeError, uploadAdvertisement, uploadPack } from '../../git/upload.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Gateway } from '../exchange.ts';
@@ -104,7 +105,7 @@ async function serveFetch({ gateway, request, reply, access, repository, version
   const view = await openView(gateway.platform, repository);
   access.dataTransferred = true;
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-upload-pack-result' });
-  await uploadPack(view, version, bodyOf(request), reply.raw, gone);
+  await uploadPack(view, version, bodyOf(request), reply.raw, gone, gitStore(gateway.platform).clones);
 }
 
 async function servePush({ gateway, request, reply, access, repository, gone }: GitCall): Promise<void> {
