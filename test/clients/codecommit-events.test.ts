@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CloudWatchLogs } from '@aws-sdk/client-cloudwatch-logs';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { EventBridge } from '@aws-sdk/client-eventbridge';
+import { SNS } from '@aws-sdk/client-sns';
+import { SQS } from '@aws-sdk/client-sqs';
 import { git } from '../../src/git/client.ts';
 import { signGit, withCredentials } from '../support/git.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -22,16 +24,35 @@ after(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-test('every change of a reference is told to EventBridge as CodeCommit tells it', async () => {
-  const codecommit = new CodeCommit(server.client);
+interface Told {
+  detail: Record<string, string>;
+  [key: string]: unknown;
+}
+
+/** Has EventBridge write down what is told of a repository; the function waits until there are `count` events. */
+async function hear(repositoryName: string): Promise<(count: number) => Promise<Told[]>> {
   const logs = new CloudWatchLogs(server.client);
   const events = new EventBridge(server.client);
-  const logGroupName = '/aws/events/codecommit';
+  const logGroupName = `/aws/events/${repositoryName}`;
   await logs.createLogGroup({ logGroupName });
-  await events.putRule({ Name: 'all', EventPattern: JSON.stringify({ source: ['aws.codecommit'] }) });
+  const pattern = { source: ['aws.codecommit'], detail: { repositoryName: [repositoryName] } };
+  await events.putRule({ Name: repositoryName, EventPattern: JSON.stringify(pattern) });
   const Arn = `arn:aws:logs:${server.region}:${server.account}:log-group:${logGroupName}`;
-  await events.putTargets({ Rule: 'all', Targets: [{ Id: 'log', Arn }] });
+  await events.putTargets({ Rule: repositoryName, Targets: [{ Id: 'log', Arn }] });
+  return async (count) => {
+    let told: Told[] = [];
+    for (let tries = 0; told.length < count && tries < 300; tries++) {
+      await delay(100);
+      const found = await logs.filterLogEvents({ logGroupName });
+      told = found.events!.map(({ message }) => JSON.parse(message!));
+    }
+    return told;
+  };
+}
 
+test('every change of a reference is told to EventBridge as CodeCommit tells it', async () => {
+  const codecommit = new CodeCommit(server.client);
+  const hearing = await hear('told');
   const { repositoryMetadata } = await codecommit.createRepository({ repositoryName: 'told' });
   await git(home, ['init', '-q', home]);
   await writeFile(path.join(home, 'a'), 'a');
@@ -46,12 +67,7 @@ test('every change of a reference is told to EventBridge as CodeCommit tells it'
   await codecommit.createBranch({ repositoryName: 'told', branchName: 'side', commitId: one });
   await codecommit.deleteBranch({ repositoryName: 'told', branchName: 'side' });
 
-  let told: { detail: Record<string, string>; [key: string]: unknown }[] = [];
-  for (let tries = 0; told.length < 5 && tries < 100; tries++) {
-    await delay(100);
-    const found = await logs.filterLogEvents({ logGroupName });
-    told = found.events!.map(({ message }) => JSON.parse(message!));
-  }
+  const told = await hearing(5);
   const brief = told.map(({ detail }) => [detail.event, detail.referenceFullName, detail.commitId, detail.oldCommitId]);
   assert.deepEqual(
     new Set(brief.map((each) => JSON.stringify(each))),
@@ -81,4 +97,124 @@ test('every change of a reference is told to EventBridge as CodeCommit tells it'
       repositoryName: 'told',
     },
   );
+});
+
+test('merges are told with what they merged and how, tags with their commits', async () => {
+  const codecommit = new CodeCommit(server.client);
+  const told = await hear('merged');
+  const { repositoryMetadata } = await codecommit.createRepository({ repositoryName: 'merged' });
+  const put = async (branchName: string, parentCommitId: string | undefined, filePath: string) =>
+    (await codecommit.putFile({ repositoryName: 'merged', branchName, parentCommitId, filePath, fileContent: Buffer.from(filePath) }))
+      .commitId!;
+  const base = await put('main', undefined, 'a');
+  await codecommit.createBranch({ repositoryName: 'merged', branchName: 'side', commitId: base });
+  const source = await put('side', base, 'b');
+  const destination = await put('main', base, 'c');
+  const merge = { repositoryName: 'merged', sourceCommitSpecifier: 'side', destinationCommitSpecifier: 'main' };
+  const rules = { conflictDetailLevel: 'LINE_LEVEL', conflictResolutionStrategy: 'AUTOMERGE' } as const;
+  const loose = await codecommit.createUnreferencedMergeCommit({ ...merge, ...rules, mergeOption: 'SQUASH_MERGE' });
+  const three = await codecommit.mergeBranchesByThreeWay({ ...merge, ...rules });
+  await codecommit.mergeBranchesByFastForward({
+    repositoryName: 'merged',
+    sourceCommitSpecifier: 'main',
+    destinationCommitSpecifier: 'side',
+  });
+
+  const clone = path.join(home, 'merged');
+  const env = withCredentials(signGit(server, 'merged'));
+  await git(home, ['clone', '-q', `${server.endpoint}/v1/repos/merged`, clone], env);
+  await git(clone, ['tag', '-a', '-m', 'one', 'v1', base]);
+  await git(clone, ['push', '-q', 'origin', 'v1'], env);
+  await git(clone, ['tag', '-f', '-a', '-m', 'two', 'v1', source]);
+  await git(clone, ['push', '-q', '-f', 'origin', 'v1'], env);
+  await git(clone, ['push', '-q', 'origin', ':v1'], env);
+
+  const all = await told(10);
+  const common = { repositoryName: 'merged', repositoryId: repositoryMetadata!.repositoryId };
+  const find = (wanted: Record<string, string>) => {
+    const found = all.filter(({ detail }) => Object.entries(wanted).every(([key, value]) => detail[key] === value));
+    assert.equal(found.length, 1, JSON.stringify(wanted));
+    const { callerUserArn, ...detail } = found[0]!.detail;
+    assert.ok(callerUserArn?.startsWith('arn:aws:'));
+    return detail;
+  };
+  const tips = { baseCommitId: base, sourceCommitId: source, destinationCommitId: destination };
+  const how = { conflictDetailsLevel: 'LINE_LEVEL', conflictResolutionStrategy: 'AUTOMERGE' };
+  assert.deepEqual(find({ event: 'unreferencedMergeCommitCreated' }), {
+    event: 'unreferencedMergeCommitCreated',
+    ...common,
+    commitId: loose.commitId,
+    ...tips,
+    mergeOption: 'SQUASH_MERGE',
+    ...how,
+  });
+  assert.deepEqual(find({ mergeOption: 'THREE_WAY_MERGE' }), {
+    event: 'referenceUpdated',
+    ...common,
+    referenceType: 'branch',
+    referenceName: 'main',
+    referenceFullName: 'refs/heads/main',
+    commitId: three.commitId,
+    oldCommitId: destination,
+    ...tips,
+    mergeOption: 'THREE_WAY_MERGE',
+    ...how,
+  });
+  assert.deepEqual(find({ mergeOption: 'FAST_FORWARD_MERGE' }), {
+    event: 'referenceUpdated',
+    ...common,
+    referenceType: 'branch',
+    referenceName: 'side',
+    referenceFullName: 'refs/heads/side',
+    commitId: three.commitId,
+    oldCommitId: source,
+    baseCommitId: source,
+    sourceCommitId: three.commitId,
+    destinationCommitId: source,
+    mergeOption: 'FAST_FORWARD_MERGE',
+  });
+  const tag = { ...common, referenceType: 'tag', referenceName: 'v1', referenceFullName: 'refs/tags/v1' };
+  const of = (event: string) => find({ event, referenceType: 'tag' });
+  assert.deepEqual(of('referenceCreated'), { event: 'referenceCreated', ...tag, commitId: base });
+  assert.deepEqual(of('referenceUpdated'), { event: 'referenceUpdated', ...tag, commitId: source, oldCommitId: base });
+  assert.deepEqual(of('referenceDeleted'), { event: 'referenceDeleted', ...tag, oldCommitId: source });
+});
+
+test('a trigger reaches a queue behind a topic, when the topic lets CodeCommit publish', async () => {
+  const codecommit = new CodeCommit(server.client);
+  const sns = new SNS(server.client);
+  const sqs = new SQS(server.client);
+  const { TopicArn } = await sns.createTopic({ Name: 'pushes' });
+  const { QueueUrl } = await sqs.createQueue({ QueueName: 'pushes' });
+  const { Attributes } = await sqs.getQueueAttributes({ QueueUrl, AttributeNames: ['QueueArn'] });
+  const allow = (Service: string, Action: string, Resource: string) =>
+    JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { Service }, Action, Resource }] });
+  await sqs.setQueueAttributes({ QueueUrl, Attributes: { Policy: allow('sns.amazonaws.com', 'sqs:SendMessage', Attributes!.QueueArn!) } });
+  await sns.subscribe({ TopicArn, Protocol: 'sqs', Endpoint: Attributes!.QueueArn! });
+  await codecommit.createRepository({ repositoryName: 'pushed' });
+  const trigger = { name: 'tell', destinationArn: TopicArn!, events: ['all' as const] };
+  const tested = await codecommit.testRepositoryTriggers({ repositoryName: 'pushed', triggers: [trigger] });
+  await sns.setTopicAttributes({
+    TopicArn,
+    AttributeName: 'Policy',
+    AttributeValue: allow('codecommit.amazonaws.com', 'sns:Publish', TopicArn!),
+  });
+  const { configurationId } = await codecommit.putRepositoryTriggers({ repositoryName: 'pushed', triggers: [trigger] });
+  const { commitId } = await codecommit.putFile({
+    repositoryName: 'pushed',
+    branchName: 'main',
+    filePath: 'a',
+    fileContent: Buffer.from('a'),
+  });
+  const records: { eventName: string; eventTriggerConfigId: string; codecommit: { references: unknown } }[] = [];
+  while (!records.some((record) => record.eventName === 'ReferenceChanges')) {
+    const { Messages = [] } = await sqs.receiveMessage({ QueueUrl, WaitTimeSeconds: 20 });
+    assert.ok(Messages.length > 0, 'a message comes');
+    records.push(...Messages.map(({ Body }) => JSON.parse(JSON.parse(Body!).Message).Records[0]));
+  }
+  const record = records.find(({ eventName }) => eventName === 'ReferenceChanges')!;
+  assert.equal(record.eventTriggerConfigId, configurationId);
+  assert.deepEqual(record.codecommit.references, [{ commit: commitId, created: true, ref: 'refs/heads/main' }]);
+  const wasTested = records.some(({ eventName }) => eventName === 'TriggerEventTest');
+  assert.equal(tested.successfulExecutions!.length === 1, wasTested, 'a test tells whether it was taken');
 });

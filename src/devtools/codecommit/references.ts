@@ -20,6 +20,8 @@ export interface ReferenceChange {
   newId: string | undefined;
   /** For an annotated tag: what it finally points at. */
   peeledId?: string;
+  /** What an annotated tag finally pointed at until now; found by `changeReferences`. */
+  oldPeeledId?: string;
 }
 
 export interface ChangeOptions {
@@ -93,7 +95,7 @@ async function changeInTransaction(
   // Changes of one repository come one after another from here on.
   const repository = await tx.sql.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   if (!repository) throw repositoryMissing(name);
-  const current = await currentReferences(tx, id, changes);
+  const { current, peeled } = await currentReferences(tx, id, changes);
   const neighbours = neighboursOf(current, changes);
   const results = changes.map((change) => ({ name: change.name, error: objection(change, repository, current, neighbours) }));
   const failed = results.some(({ error }) => error !== undefined);
@@ -114,7 +116,9 @@ async function changeInTransaction(
     .where('id', '=', id)
     .execute();
   // The event knows branches and tags; notes and the like are nobody's trigger.
-  const told = made.filter(({ name }) => describeRef(name).type !== 'other');
+  const told = made
+    .filter(({ name }) => describeRef(name).type !== 'other')
+    .map((change) => ({ ...change, oldPeeledId: peeled.get(change.name) }));
   if (told.length > 0) await tx.emit(...told.map((change) => stateChange(platform, repository, change, options)));
   await queueTriggers(platform, tx, repository, told, options.caller);
   await followPushes(platform, tx, repository, made, options.caller);
@@ -123,17 +127,24 @@ async function changeInTransaction(
 }
 
 /** The references that the changes touch or could collide with, as they are. */
-async function currentReferences(tx: Transaction, id: string, changes: ReferenceChange[]): Promise<Map<string, string>> {
+async function currentReferences(
+  tx: Transaction,
+  id: string,
+  changes: ReferenceChange[],
+): Promise<{ current: Map<string, string>; peeled: Map<string, string> }> {
   const created = changes.filter(({ oldId, newId }) => oldId === undefined && newId !== undefined).map(({ name }) => name);
   const names = [...new Set([...changes.map(({ name }) => name), ...created.flatMap(parentNames)])];
   const exact = await tx.sql
     .selectFrom('codecommit.refs')
-    .select(['name', 'object_id'])
+    .select(['name', 'object_id', 'peeled_id'])
     .where('repository_id', '=', id)
     .where('name', 'in', names)
     .execute();
   const below = await childReferences(tx, id, created);
-  return new Map([...exact, ...below].map((row) => [row.name, row.object_id]));
+  return {
+    current: new Map([...exact, ...below].map((row) => [row.name, row.object_id])),
+    peeled: new Map(exact.flatMap((row) => (row.peeled_id === null ? [] : [[row.name, row.peeled_id]]))),
+  };
 }
 
 /** References below a name that shall be created: `refs/heads/a/b` where `refs/heads/a` is wanted. `0` comes right after `/`. */
@@ -221,7 +232,7 @@ function stateChange(platform: Platform, repository: Repository, change: Referen
       ...options.detail,
       ...(commitId ? { commitId } : {}),
       event: change.oldId === undefined ? 'referenceCreated' : change.newId === undefined ? 'referenceDeleted' : 'referenceUpdated',
-      ...(change.oldId ? { oldCommitId: change.oldId } : {}),
+      ...(change.oldId ? { oldCommitId: change.oldPeeledId ?? change.oldId } : {}),
       referenceFullName: change.name,
       referenceName: shortName,
       referenceType: type,

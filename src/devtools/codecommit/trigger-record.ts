@@ -69,9 +69,9 @@ function verbOf({ oldId, newId }: ReferenceChange): 'CREATE' | 'DELETE' | 'UPDAT
 }
 
 /** A deleted reference is told with the commit that it had. */
-function recordReference({ name, oldId, newId, peeledId }: ReferenceChange): RecordedReference {
+function recordReference({ name, oldId, newId, peeledId, oldPeeledId }: ReferenceChange): RecordedReference {
   return {
-    commit: peeledId ?? newId ?? oldId!,
+    commit: peeledId ?? newId ?? oldPeeledId ?? oldId!,
     ...(oldId === undefined ? { created: true } : {}),
     ...(newId === undefined ? { deleted: true } : {}),
     ref: name,
