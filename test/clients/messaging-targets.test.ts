@@ -4,6 +4,8 @@ import { after, before, describe, test } from 'node:test';
 import { EventBridgeClient, PutEventsCommand, PutRuleCommand, PutTargetsCommand, type Target } from '@aws-sdk/client-eventbridge';
 import { CreateTopicCommand, SetTopicAttributesCommand, SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { Rollouts } from '../support/codedeploy.ts';
+import { approval, Pipelines, stage } from '../support/codepipeline.ts';
 import { queueFor, receiveAll } from '../support/messaging.ts';
 import { refused } from '../support/refused.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -81,5 +83,75 @@ describe('EventBridge', () => {
       'ValidationException',
       /standard queue/,
     );
+  });
+});
+
+describe('CodePipeline', () => {
+  test('tells a topic that an approval waits, and what answers it', async () => {
+    const { TopicArn, queue } = await heardTopic('approvals', 'nobody');
+    const pipelines = await Pipelines.open(server);
+    await pipelines.repository('approved');
+    const configuration = {
+      NotificationArn: TopicArn,
+      ExternalEntityLink: 'https://example.com/a',
+      CustomData: 'Commit #{Source.CommitMessage}?',
+    };
+    const id = await pipelines.create('approved', [
+      stage('Source', pipelines.source('approved')),
+      stage('Gate', approval('Release', { configuration })),
+    ]);
+    const { expires, token, approvalReviewLink, ...approvalSaid } = await (async () => {
+      const { region, consoleLink, approval: said } = JSON.parse((await receiveAll(sqs, queue.url, 1))[0]!.Body!);
+      assert.deepEqual([region, consoleLink.endsWith('#/view/approved')], [server.region, true]);
+      return said;
+    })();
+    assert.deepEqual(approvalSaid, {
+      pipelineName: 'approved',
+      stageName: 'Gate',
+      actionName: 'Release',
+      externalEntityLink: 'https://example.com/a',
+      customData: 'Commit Change?',
+    });
+    assert.match(expires, /^\d{4}-\d\d-\d\dT\d\d:\d\dZ$/);
+    assert.ok(approvalReviewLink.endsWith(`/approved/Gate/Release/approve/${token}`));
+    const result = { status: 'Approved', summary: 'fine' } as const;
+    await pipelines.codepipeline.putApprovalResult({ pipelineName: 'approved', stageName: 'Gate', actionName: 'Release', token, result });
+    await pipelines.ended('approved', id);
+  });
+});
+
+describe('CodeDeploy', () => {
+  test('tells topics of deployments and of their instances', async () => {
+    const { TopicArn, queue } = await heardTopic('deployments', 'nobody');
+    const rollouts = await Rollouts.open(server);
+    try {
+      const triggerEvents = ['DeploymentStart', 'DeploymentSuccess', 'DeploymentFailure', 'InstanceSuccess', 'InstanceFailure'] as const;
+      const { name } = await rollouts.fleet(1, undefined, {
+        triggerConfigurations: [{ triggerName: 'all', triggerTargetArn: TopicArn, triggerEvents: [...triggerEvents] }],
+      });
+      const deploymentId = await rollouts.deploy(name, await rollouts.revision('one.zip'));
+      await rollouts.settled(deploymentId);
+      const told = (await receiveAll(sqs, queue.url, 3)).map(({ Body }) => JSON.parse(Body!));
+      for (const each of told) {
+        assert.deepEqual(
+          [each.region, each.accountId, each.eventTriggerName, each.deploymentId],
+          [server.region, server.account, 'all', deploymentId],
+        );
+      }
+      const ended = told.find(({ completeTime }) => completeTime);
+      assert.equal(ended.status, 'SUCCEEDED');
+      assert.deepEqual(ended.deploymentOverview, { Failed: '0', InProgress: '0', Pending: '0', Skipped: '0', Succeeded: '1' });
+      assert.match(ended.createTime, /^\d{10}\.\d{3}$/);
+      const instance = told.find(({ instanceId }) => instanceId);
+      assert.equal(instance.instanceStatus, 'Succeeded');
+      assert.ok(
+        instance.lifecycleEvents.every(
+          ({ LifecycleEventStatus }: { LifecycleEventStatus: string }) => LifecycleEventStatus === 'Succeeded',
+        ),
+      );
+      assert.equal(told.find(({ applicationName, completeTime }) => applicationName && !completeTime).status, 'CREATED');
+    } finally {
+      await rollouts.close();
+    }
   });
 });

@@ -7,6 +7,7 @@ import type { ComputePlatform, GroupSettings } from './tables.ts';
 import { filtersProblem, MAX_TAG_GROUPS } from './tag-filters.ts';
 
 const MAX_TRIGGERS = 10;
+const TOPIC_ARN = /^arn:aws[\w-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/;
 const MAX_ALARMS = 10;
 
 type GroupInput = Omit<
@@ -89,7 +90,7 @@ function checkTriggers({ triggerConfigurations = [] }: GroupInput): void {
   }
   for (const { triggerName, triggerTargetArn, triggerEvents = [] } of triggerConfigurations) {
     if (!triggerName) refuse('InvalidTriggerConfigException', 'A trigger must have a name.');
-    if (!triggerTargetArn?.startsWith('arn:'))
+    if (!triggerTargetArn || !TOPIC_ARN.test(triggerTargetArn))
       refuse('InvalidTriggerConfigException', `The trigger ${triggerName} must have the ARN of a topic.`);
     if (triggerEvents.length === 0) refuse('InvalidTriggerConfigException', `The trigger ${triggerName} must have at least one event.`);
   }

@@ -50,7 +50,7 @@ export const createDeploymentGroup = operation('codedeploy', 'CreateDeploymentGr
     passing(serviceRoleArn),
   ],
   partial:
-    'in-place deployments to on-premises instances; EC2 filters match nothing, triggers are kept but not sent; blue/green, load balancers, ' +
+    'in-place deployments to on-premises instances; EC2 filters match nothing; blue/green, load balancers, ' +
     'Auto Scaling, ECS and Lambda are refused',
   async handle(ctx, input) {
     const { applicationName, deploymentGroupName: name, deploymentConfigName = DEFAULT_CONFIG, serviceRoleArn, tags } = input;

@@ -5,6 +5,7 @@ import { answerPollsOnStop, commandOperations } from './commands.ts';
 import * as configs from './configs.ts';
 import * as deployments from './deployments.ts';
 import { deploymentReconciler } from './engine/reconcile.ts';
+import { DELIVER_TRIGGER, deliverTrigger } from './engine/triggers.ts';
 import * as groups from './groups.ts';
 import * as instances from './on-premises.ts';
 import * as revisions from './revisions.ts';
@@ -68,6 +69,7 @@ export const codedeploy = defineService('codedeploy', {
     deleteGitHubAccountToken: tags.deleteGitHubAccountToken,
     deleteResourcesByExternalId: tags.deleteResourcesByExternalId,
   },
+  jobs: { [DELIVER_TRIGGER]: deliverTrigger },
   reconcilers: { 'codedeploy.deployment': deploymentReconciler },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',

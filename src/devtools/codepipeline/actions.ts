@@ -25,9 +25,9 @@ export const actions: Reconciler = {
   async run(platform, id, signal) {
     const situation = await load(platform, id);
     if (!situation) return;
-    const { run, action } = situation;
-    const deadline = run.started_at.getTime() + timeoutMinutes(action) * MINUTE_MS;
-    if (platform.now().getTime() >= deadline) return finish(platform, situation, timedOut(action));
+    const { action } = situation;
+    const deadline = deadlineOf(situation);
+    if (platform.now() >= deadline) return finish(platform, situation, timedOut(action));
     let outcome: Outcome;
     try {
       const job = await prepare(platform, situation, signal);
@@ -35,7 +35,7 @@ export const actions: Reconciler = {
     } catch (error) {
       outcome = failureOf(error);
     }
-    if (outcome.state === 'InProgress') await note(platform, situation, outcome, new Date(deadline));
+    if (outcome.state === 'InProgress') await note(platform, situation, outcome, deadline);
     else await finish(platform, situation, outcome);
   },
   async pending(platform) {
@@ -46,6 +46,10 @@ export const actions: Reconciler = {
 
 function timeoutMinutes(action: ActionDeclaration): number {
   return action.timeoutInMinutes ?? findProvider(action.actionTypeId)!.timeoutMinutes;
+}
+
+function deadlineOf({ run, action }: Situation): Date {
+  return new Date(run.started_at.getTime() + timeoutMinutes(action) * MINUTE_MS);
 }
 
 function timedOut(action: ActionDeclaration): FinalOutcome {
@@ -111,18 +115,18 @@ async function prepare(platform: Platform, situation: Situation, signal: AbortSi
         .execute(),
     );
   }
-  const clients = await platform.aws.as({
-    role: action.roleArn ?? declaration.roleArn,
-    service: 'codepipeline',
-    sessionName: pipeline.name,
-    region: action.region ?? pipeline.region,
-  });
+  const clientsIn = (region: string) =>
+    platform.aws.as({ role: action.roleArn ?? declaration.roleArn, service: 'codepipeline', sessionName: pipeline.name, region });
+  const clients = await clientsIn(action.region ?? pipeline.region);
   const markBegun = (): Promise<unknown> =>
     platform.transaction((tx) =>
       tx.sql.updateTable('codepipeline.action_runs').set({ begun: true, updated_at: platform.now() }).where('id', '=', run.id).execute(),
     );
   return {
     clients,
+    clientsIn,
+    pipeline: { name: pipeline.name, region: pipeline.region, endpoint: () => platform.config.endpoints.http },
+    deadline: deadlineOf(situation),
     run,
     action,
     execution,

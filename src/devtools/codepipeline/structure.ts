@@ -137,6 +137,7 @@ function checkAction(action: ActionDeclaration, pipeline: Declaration): void {
   checkCounts(action, type);
   checkConfiguration(action, type);
   checkNotYet(action);
+  checkTopic(action);
   for (const expression of Object.values(action.configuration ?? {}).flatMap(variablesIn)) {
     const [namespace, name] = expression.split('.') as [string, string];
     if (namespace === 'variables' && !pipeline.variables?.some((variable) => variable.name === name)) {
@@ -157,11 +158,6 @@ function checkNotYet(action: ActionDeclaration): void {
     );
   }
   const { configuration = {} } = action;
-  if (configuration.NotificationArn) {
-    throw inAction(
-      `Action '${action.name}': NotificationArn needs SNS, which Penstock does not have yet. Leave it out; the approval waits all the same.`,
-    );
-  }
   if (configuration.OutputArtifactFormat && !['CODE_ZIP', 'CODEBUILD_CLONE_REF'].includes(configuration.OutputArtifactFormat)) {
     throw inAction(`Action '${action.name}': OutputArtifactFormat must be CODE_ZIP or CODEBUILD_CLONE_REF.`);
   }
@@ -169,6 +165,14 @@ function checkNotYet(action: ActionDeclaration): void {
     throw inAction(`Action '${action.name}': Penstock does not have full clones (CODEBUILD_CLONE_REF) yet; use CODE_ZIP.`);
   }
   if (configuration.BatchEnabled === 'true') throw inAction(`Action '${action.name}': Penstock does not have batch builds yet.`);
+}
+
+function checkTopic({ name, configuration }: ActionDeclaration): void {
+  const topic = configuration?.NotificationArn;
+  // A variable is looked at when the action runs.
+  if (topic === undefined || topic.includes('#{')) return;
+  if (!/^arn:aws[\w-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/.test(topic))
+    throw inAction(`Action '${name}': NotificationArn must be the ARN of an SNS topic.`);
 }
 
 function checkCounts(action: ActionDeclaration, { inputs, outputs, provider }: ActionProvider): void {

@@ -1,9 +1,17 @@
-/** The events by which CodeDeploy tells what happens. */
+/** The events by which CodeDeploy tells what happens; topics that a group's triggers name hear of the same. */
 import type { Transaction } from '../../../platform/platform.ts';
 import type { Deployment } from '../deployment-rows.ts';
 import { applicationArn, groupArn } from '../names.ts';
+import { tellTopicsOfDeployment, tellTopicsOfInstance } from './triggers.ts';
 
 const SOURCE = 'aws.codedeploy';
+const DEPLOYMENT_TRIGGERS = {
+  START: 'DeploymentStart',
+  SUCCESS: 'DeploymentSuccess',
+  FAILURE: 'DeploymentFailure',
+  STOP: 'DeploymentStop',
+} as const;
+const INSTANCE_TRIGGERS = { START: 'InstanceStart', SUCCESS: 'InstanceSuccess', FAILURE: 'InstanceFailure' } as const;
 
 function shared(deployment: Deployment, state: string) {
   const {
@@ -33,6 +41,9 @@ export async function tellDeployment(
 ): Promise<void> {
   const { where, detail } = shared(deployment, state);
   await tx.emit({ ...where, detailType: 'CodeDeploy Deployment State-change Notification', detail, time });
+  await tellTopicsOfDeployment(tx, deployment, DEPLOYMENT_TRIGGERS[state]);
+  const rollback = state === 'START' && deployment.creator === 'codeDeployRollback';
+  if (rollback) await tellTopicsOfDeployment(tx, deployment, 'DeploymentRollback');
 }
 
 export async function tellInstance(
@@ -49,4 +60,5 @@ export async function tellInstance(
     detail: { ...detail, instanceId: instance },
     time,
   });
+  await tellTopicsOfInstance(tx, deployment, instance, INSTANCE_TRIGGERS[state]);
 }

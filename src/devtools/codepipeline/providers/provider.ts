@@ -5,6 +5,12 @@ import type { ActionDeclaration, ActionRunRow, ExecutionRow, Revision } from '..
 export interface ActionJob {
   /** As the action's role, else the pipeline's; in the action's region. */
   clients: Clients;
+  /** The same role in another region. */
+  clientsIn(region: string): Promise<Clients>;
+  /** `endpoint` is where clients reach Penstock. */
+  pipeline: { name: string; region: string; endpoint(): string };
+  /** When the action times out. */
+  deadline: Date;
   /** `external_id` says what was started; `begun` that it may have been. */
   run: ActionRunRow;
   action: ActionDeclaration;
