@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { IAM } from '@aws-sdk/client-iam';
 import { refused } from '../support/refused.ts';
 import { type Reviewer, Reviews, type ToldEvent } from '../support/reviews.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -237,6 +238,25 @@ test('reactions in each of their forms, one of each user, and none', async () =>
     repositoryName: 'reactions',
   });
   assert.deepEqual(byEvent.get('commentReactionUpdated')?.detail.reactionEmojis, []);
+});
+
+test('reactions of users who are gone are only counted', async () => {
+  const { base, source } = await reviews.repository('gone');
+  const compared = { repositoryName: 'gone', beforeCommitId: base, afterCommitId: source };
+  const { comment } = await mary.codecommit.postCommentForComparedCommit({ ...compared, content: 'React' });
+  const { commentId } = comment!;
+  const leaver = await reviews.user('Leaver');
+  for (const who of [mary, leaver]) await who.codecommit.putCommentReaction({ commentId, reactionValue: ':heart:' });
+  const iam = new IAM(server.client);
+  await iam.deleteAccessKey({ UserName: 'Leaver', AccessKeyId: leaver.credentials.accessKeyId });
+  await iam.deleteUserPolicy({ UserName: 'Leaver', PolicyName: 'codecommit' });
+  await iam.deleteUser({ UserName: 'Leaver' });
+  const { reactionsForComment } = await mary.codecommit.getCommentReactions({ commentId });
+  assert.deepEqual(
+    reactionsForComment?.map(({ reactionUsers, reactionsFromDeletedUsersCount }) => [reactionUsers, reactionsFromDeletedUsersCount]),
+    [[[mary.arn], 1]],
+  );
+  assert.deepEqual((await mary.codecommit.getComment({ commentId })).comment?.reactionCounts, { HEART: 2 });
 });
 
 test('pages count comments; a place may go on in the next', async () => {

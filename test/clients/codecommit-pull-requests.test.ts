@@ -198,7 +198,7 @@ test('lists, edits and closing', async () => {
   assert.deepEqual(await list({}), [two.pullRequestId, one.pullRequestId]);
   assert.deepEqual(await list({ pullRequestStatus: 'OPEN' }), [two.pullRequestId]);
   assert.deepEqual(await list({ authorArn: one.authorArn }), [two.pullRequestId, one.pullRequestId]);
-  assert.deepEqual(await list({ authorArn: 'arn:aws:iam::1:user/x' }), []);
+  await refused(list({ authorArn: 'arn:aws:iam::1:user/x' }), 'AuthorDoesNotExistException');
   const page = await codecommit.listPullRequests({ repositoryName: 'listed', maxResults: 1 });
   assert.deepEqual(await list({ maxResults: 1, nextToken: page.nextToken }), [one.pullRequestId]);
   const said = (await told(one.pullRequestId, 2)).find(({ event }) => event === 'pullRequestStatusChanged');

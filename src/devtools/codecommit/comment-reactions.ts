@@ -4,8 +4,8 @@ import { operation } from '../../platform/service.ts';
 import { lockComment } from './comment-editing.ts';
 import { announceReaction } from './comment-events.ts';
 import { findComment, onComment, requireContent } from './comment-rows.ts';
+import { deletedOf, isArn } from './identities.ts';
 import { openToken, pageOf, pageSize } from './pages.ts';
-import { isArn } from './pull-requests.ts';
 import { reactionNamed, readReaction } from './reaction-values.ts';
 
 const MAX_PAGE = 1000;
@@ -73,10 +73,16 @@ export const getCommentReactions = operation('codecommit', 'GetCommentReactions'
       .limit(limit + 1)
       .execute();
     const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ reaction, seq }) => ({ reaction, seq }));
+    const deleted = await deletedOf(
+      ctx,
+      page.map(({ user_arn }) => user_arn),
+    );
     const users = Map.groupBy(page, ({ reaction }) => reaction);
     const reactionsForComment = [...users].map(([name, reacted]) => {
       const { emoji, shortCode, unicode } = reactionNamed(name)!;
-      return { reaction: { emoji, shortCode, unicode }, reactionUsers: reacted.map(({ user_arn }) => user_arn) };
+      const reactionUsers = reacted.flatMap(({ user_arn }) => (deleted.has(user_arn) ? [] : user_arn));
+      const gone = reacted.length - reactionUsers.length;
+      return { reaction: { emoji, shortCode, unicode }, reactionUsers, reactionsFromDeletedUsersCount: gone || undefined };
     });
     return { reactionsForComment, nextToken: next };
   },

@@ -6,6 +6,7 @@ import type { Platform } from '../../platform/platform.ts';
 import type { Check, RequestContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { describeRule, rulesOf } from './approval-rows.ts';
+import { isArn, requireIdentity } from './identities.ts';
 import { openToken, pageOf, pageSize } from './pages.ts';
 import type { PullRequest } from './pull-request-changes.ts';
 import type { Repository } from './repository.ts';
@@ -42,6 +43,7 @@ export const listPullRequests = operation('codecommit', 'ListPullRequests', {
       .orderBy('id', 'desc')
       .limit(limit + 1)
       .execute();
+    if (authorArn !== undefined && rows.length === 0) await requireIdentity(ctx, authorArn, 'AuthorDoesNotExistException');
     const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ id }) => id);
     return { pullRequestIds: page.map(({ id }) => String(id)), nextToken: next };
   },
@@ -70,6 +72,7 @@ export const describePullRequestEvents = operation('codecommit', 'DescribePullRe
       .orderBy('id')
       .limit(limit + 1)
       .execute();
+    if (actorArn !== undefined && rows.length === 0) await requireIdentity(ctx, actorArn, 'ActorDoesNotExistException');
     const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ id }) => id);
     const pullRequestEvents = await Promise.all(
       page.map(async ({ type, actor, at, detail }) => ({
@@ -166,11 +169,6 @@ async function lookUp(ctx: RequestContext, id: number): Promise<FoundPullRequest
     .where('id', '=', row.repository_id)
     .executeTakeFirst();
   return repository && { ...row, repository };
-}
-
-/** Could be the ARN of somebody. */
-export function isArn(text: string): boolean {
-  return /^arn:aws[\w-]*:(?:iam|sts)::\d*:[\x21-\x7e]+$/.test(text);
 }
 
 /** The tip of a reference by its full name; undefined when there is none. */
