@@ -14,6 +14,7 @@ import { createDatabase } from './database/kysely.ts';
 import { migrate } from './database/migrate.ts';
 import { type Connections, connect } from './database/pool.ts';
 import { inTransaction } from './database/transaction.ts';
+import { dropUnusedQueues } from './job-upkeep.ts';
 import { type Jobs, prepareJobs, startJobs } from './jobs.ts';
 import { createLogger } from './log.ts';
 import type { Platform, Tables, Transaction } from './platform.ts';
@@ -227,6 +228,33 @@ test('an event that one subscriber could not take is given to all again; it is n
   await seen.reach(2);
   await untilEmpty();
   assert.deepEqual(seen.seen, ['first', 'first']);
+});
+
+test('queues that nobody needs any more go, but not one that a transaction is just adding to', async () => {
+  const seen = new Tally();
+  await join({ reconcilers: { thing: { pending: nothing, run: async (_platform, id) => seen.add(id) } } });
+  const queues = async (): Promise<string[]> => {
+    const { rows } = await connections.pool.query('select queue_name from graphile_worker._private_job_queues order by 1');
+    return rows.map((row) => row.queue_name);
+  };
+  await transaction(async (tx) => {
+    for (const id of ['a', 'b']) await tx.reconcile('thing', id);
+  });
+  await seen.reach(2);
+  await untilEmpty();
+  assert.deepEqual(await queues(), ['thing:a', 'thing:b']);
+  await transaction(async (tx) => {
+    await tx.reconcile('thing', 'b');
+    await dropUnusedQueues(connections.pool);
+    assert.deepEqual(await queues(), ['thing:a', 'thing:b']);
+  });
+  await seen.reach(3);
+  await untilEmpty();
+  await dropUnusedQueues(connections.pool);
+  assert.deepEqual(await queues(), []);
+  await transaction((tx) => tx.reconcile('thing', 'a'));
+  await seen.reach(4);
+  assert.equal(seen.seen[3], 'a');
 });
 
 test('a process is killed in the middle of a job, a reconciler and an event: another one gets all three at once', async () => {

@@ -5,12 +5,14 @@ import type pg from 'pg';
 import { isAway } from './database/pool.ts';
 import { DELIVER_EVENT, RECONCILE } from './database/transaction.ts';
 import { keepJobsRunning, workerLogger } from './job-runner.ts';
+import { dropReplaced, dropUnusedQueues } from './job-upkeep.ts';
 import type { Logger } from './log.ts';
 import type { Platform } from './platform.ts';
 import type { ProcessRegistry } from './processes.ts';
 import type { JobHandler, Reconciler, Service } from './service.ts';
 
 const SWEEP_MS = 60_000;
+const TIDY_MS = 10 * 60_000;
 const LOOK_FOR_DEAD_MS = 2_000;
 const TRIES_THROUGH_GAPS = 10;
 const GAP_MS = 100;
@@ -65,7 +67,8 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
     await sweepReconcilers(platform, reconcilers);
   });
   await sweep();
-  const timers = [setInterval(sweep, SWEEP_MS), setInterval(look, LOOK_FOR_DEAD_MS)];
+  const tidy = guard(log, 'drop unused queues', () => dropUnusedQueues(pool));
+  const timers = [setInterval(sweep, SWEEP_MS), setInterval(look, LOOK_FOR_DEAD_MS), setInterval(tidy, TIDY_MS)];
   for (const service of services) {
     service
       .start?.(platform, stopping.signal)
@@ -97,19 +100,6 @@ async function reclaim(processes: ProcessRegistry): Promise<number> {
   const dead = await processes.dead();
   await processes.forget(dead);
   return dead.length;
-}
-
-/**
- * A call of a reconciler that was made while an earlier one ran takes that one's key and last attempts. If its process dies then, the row of
- * the earlier one stays and nobody ever looks at it again.
- */
-async function dropReplaced(pool: pg.Pool): Promise<void> {
-  await pool.query(
-    `delete from graphile_worker._private_jobs jobs using graphile_worker._private_tasks tasks
-     where tasks.id = jobs.task_id and tasks.identifier = $1
-       and jobs.key is null and jobs.locked_at is null and jobs.attempts >= jobs.max_attempts`,
-    [RECONCILE],
-  );
 }
 
 async function sweepReconcilers(platform: Platform, reconcilers: Record<string, Reconciler>): Promise<void> {
