@@ -3,8 +3,10 @@ import { createCipheriv } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import { ensurePartitions, insertChunks, packAll } from './chunks.ts';
+import { eventsForRules } from './event-bridge.ts';
 import { type Fact, parseFact } from './journal/facts.ts';
 import { type Rendered, render } from './render.ts';
+import { handToTrails } from './waiting.ts';
 
 /** Requests wait no longer than it takes to render so many. */
 const LINES_A_TURN = 40;
@@ -31,14 +33,22 @@ export async function shippedSoFar(platform: Platform, journal: string): Promise
 /** Stores the batch. When it returns, that is committed; JournalMovedError when it had been done, or was not next. */
 export async function ship(platform: Platform, batch: Batch): Promise<void> {
   const events = await renderAll(platform, batch);
-  const chunks = await packAll(events);
+  const packed = await packAll(events);
+  const chunks = packed.map(({ chunk }) => chunk);
   await ensurePartitions(
     platform,
     chunks.map(({ day }) => day),
   );
+  const wanted = await eventsForRules(platform, events);
   await platform.transaction(async (tx) => {
     await moveOn(tx, batch);
-    await insertChunks(tx, chunks);
+    const taken = await handToTrails(platform, tx, packed);
+    // Data events are for trails only.
+    await insertChunks(
+      tx,
+      chunks.filter(({ id, data }) => !data || taken.has(id)),
+    );
+    if (wanted.length > 0) await tx.emit(...wanted);
   });
 }
 

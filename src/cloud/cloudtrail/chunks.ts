@@ -43,10 +43,10 @@ export interface Chunk {
   events: Buffer;
 }
 
-/** One chunk for each account, region and kind; events keep their order. */
-export async function packAll(events: Rendered[]): Promise<Chunk[]> {
+/** One chunk for each account, region and kind, beside what is in it; events keep their order. */
+export async function packAll(events: Rendered[]): Promise<{ chunk: Chunk; events: Rendered[] }[]> {
   const groups = Map.groupBy(events, (event) => `${event.account} ${event.region} ${event.dataType === undefined}`);
-  return Promise.all([...groups.values()].map(pack));
+  return Promise.all([...groups.values()].map(async (group) => ({ chunk: await pack(group), events: group })));
 }
 
 async function pack(events: Rendered[]): Promise<Chunk> {

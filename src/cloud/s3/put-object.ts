@@ -19,12 +19,13 @@ export const WRITE_PARTIAL = 'no SSE-C, no x-amz-server-side-encryption-context,
 
 /** What writing an object asks for: also tagging it, when tags come along. */
 export async function authorizeWrite(
-  input: { Bucket: string; Key: string; ExpectedBucketOwner?: string | undefined; Tagging?: string | undefined },
+  input: { Bucket: string; Key: string; ExpectedBucketOwner?: string | undefined; Tagging?: string | undefined; ACL?: string | undefined },
   ctx: RequestContext,
 ): Promise<Check[]> {
   checkKey(input.Key);
   const bucket = await findBucket(ctx, input);
-  const checks = [objectCheck(ctx, bucket, input.Key, 's3:PutObject')];
+  const acl = input.ACL === undefined ? {} : { conditions: { 's3:x-amz-acl': input.ACL } };
+  const checks: Check[] = [{ ...objectCheck(ctx, bucket, input.Key, 's3:PutObject'), ...acl }];
   if (input.Tagging) checks.push(objectCheck(ctx, bucket, input.Key, 's3:PutObjectTagging'));
   return checks;
 }

@@ -1,0 +1,66 @@
+/** `AWS API Call via CloudTrail`: changes, as events for the rules of the default bus. Only those that some rule waits for are sent at all. */
+import { compilePattern, type Predicate } from '../../platform/event-patterns/patterns.ts';
+import type { AwsEvent, Platform } from '../../platform/platform.ts';
+import type { Rendered } from './render.ts';
+
+const DETAIL_TYPE = 'AWS API Call via CloudTrail';
+const MAX_KEPT_PATTERNS = 1_000;
+
+/** In order of the calls. Asks EventBridge for its rules once for each account and region, and not at all when nothing was changed. */
+export async function eventsForRules(platform: Platform, events: Rendered[]): Promise<AwsEvent[]> {
+  const changes = events.filter(({ record }) => !record.readOnly);
+  const wanted: AwsEvent[] = [];
+  for (const [, group] of Map.groupBy(changes, ({ account, region }) => `${account} ${region}`)) {
+    const predicates = await predicatesOf(platform, group[0]!);
+    if (predicates.length === 0) continue;
+    for (const change of group) if (predicates.some((matches) => matches(envelope(change)))) wanted.push(toEvent(change));
+  }
+  return wanted;
+}
+
+/** What a pattern sees. */
+function envelope(change: Rendered): Record<string, unknown> {
+  const { account, region, source, resources, detail, time } = toEvent(change);
+  return {
+    version: '0',
+    id: change.record.eventID,
+    'detail-type': DETAIL_TYPE,
+    source,
+    account,
+    time: time!.toISOString(),
+    region,
+    resources,
+    detail,
+  };
+}
+
+function toEvent({ account, region, time, record }: Rendered): AwsEvent {
+  const source = `aws.${record.eventSource.slice(0, record.eventSource.indexOf('.'))}`;
+  return { account, region, source, detailType: DETAIL_TYPE, resources: [], detail: record, time: new Date(time) };
+}
+
+async function predicatesOf(platform: Platform, { account, region }: Rendered): Promise<Predicate[]> {
+  const { events } = platform.aws.asService('cloudtrail', { account, region });
+  const predicates: Predicate[] = [];
+  let NextToken: string | undefined;
+  do {
+    const page = await events.listRules({ NextToken });
+    for (const { State, EventPattern } of page.Rules ?? []) {
+      if (State !== 'DISABLED' && EventPattern !== undefined) predicates.push(predicate(EventPattern));
+    }
+    NextToken = page.NextToken;
+  } while (NextToken !== undefined);
+  return predicates;
+}
+
+const compiled = new Map<string, Predicate>();
+
+function predicate(pattern: string): Predicate {
+  let found = compiled.get(pattern);
+  if (!found) {
+    if (compiled.size >= MAX_KEPT_PATTERNS) compiled.clear();
+    found = compilePattern(pattern);
+    compiled.set(pattern, found);
+  }
+  return found;
+}
