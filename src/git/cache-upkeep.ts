@@ -136,7 +136,8 @@ async function removePack(objects: string, name: string): Promise<void> {
   for (const ending of ['idx', 'rev', 'pack']) await unlink(path.join(objects, 'pack', `pack-${name}.${ending}`)).catch(() => {});
 }
 
-async function removeDeadLock(file: string): Promise<void> {
+/** Lets git work again where a process was killed while it held this lock file. */
+export async function removeDeadLock(file: string): Promise<void> {
   const found = await stat(file).catch(() => undefined);
   if (found && Date.now() - found.mtimeMs > DEAD_LOCK_MS) await unlink(file).catch(() => {});
 }

@@ -3,6 +3,8 @@
  * It is only an index; git works without it, so it is written behind the requests, when one was slow for want of it.
  */
 import type { ChildProcess } from 'node:child_process';
+import path from 'node:path';
+import { removeDeadLock } from './cache-upkeep.ts';
 import type { GitPlace } from './program.ts';
 import { exitOf, spawnGit } from './program.ts';
 
@@ -19,7 +21,8 @@ export function noteHistoryTime(place: GitPlace, tips: string[], ms: number): vo
   const now = Date.now();
   if (ms < SLOW_MS || running.has(place.objects) || now - (lastWritten.get(place.objects) ?? Number.NEGATIVE_INFINITY) < PAUSE_MS) return;
   lastWritten.set(place.objects, now);
-  write(place, tips);
+  // What keeps it from being written keeps nobody from an answer.
+  write(place, tips).catch(() => {});
 }
 
 /** Ends what is being written; git leaves nothing half done in the graph's place. */
@@ -27,13 +30,15 @@ export function stopCommitGraphs(): void {
   for (const child of running.values()) child.kill();
 }
 
-function write(place: GitPlace, tips: string[]): void {
+async function write(place: GitPlace, tips: string[]): Promise<void> {
+  await removeDeadLock(path.join(place.objects, 'info', 'commit-graphs', 'commit-graph-chain.lock'));
   // `--split` adds only what the graphs there do not have yet; several processes keep out of each other's way by git's lock file.
-  const child = spawnGit(['commit-graph', 'write', '--stdin-commits', '--changed-paths', '--split', '--no-progress'], { place });
+  const args = ['commit-graph', 'write', '--stdin-commits', '--changed-paths', '--split', '--no-progress'];
+  const child = spawnGit(args, { place, background: true });
   running.set(place.objects, child);
   child.stdin!.end(tips.map((tip) => `${tip}\n`).join(''));
   child.stdout!.resume();
   child.stderr!.resume();
   const done = () => running.delete(place.objects);
-  exitOf(child).then(done, done);
+  await exitOf(child).then(done, done);
 }
