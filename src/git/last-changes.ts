@@ -31,7 +31,7 @@ const FAR = 512;
 /** Trees asked for at once. */
 const CHUNK = 128;
 /** Entries of all folders that are kept. */
-const MAX_KEPT = 500_000;
+const MAX_KEPT = 200_000;
 
 const kept = new Map<string, LastChanges>();
 let keptEntries = 0;

@@ -114,6 +114,33 @@ test('the last commit of every file of a folder, asked for one by one', async ()
   }
 });
 
+test('names that git could take for options or patterns are names', async () => {
+  const commit = await repository('names');
+  const names = ['*', ':(top)a', '-1', '--all', '[ab]', 'a b\\c', ':/x', 'a'];
+  const first = await commit(
+    Object.fromEntries(
+      names.flatMap((name) => [
+        [name, '1'],
+        [`:f/${name.replaceAll('/', '')}`, '1'],
+      ]),
+    ),
+    'all',
+  );
+  const last = await commit({ a: '2', ':f/a': '2' }, 'a');
+  for (const name of names) {
+    const ask = { repositoryName: 'names', filePath: name };
+    const expected = name === 'a' ? [last, first] : [first];
+    const { revisionDag } = await codecommit.listFileCommitHistory(ask);
+    assert.deepEqual(
+      revisionDag!.map((version) => version.commit!.commitId),
+      expected,
+      name,
+    );
+    const newest = await codecommit.listFileCommitHistory({ ...ask, filePath: `:f/${name.replaceAll('/', '')}`, maxResults: 1 });
+    assert.equal(newest.revisionDag![0]!.commit!.commitId, expected[0], `:f/${name}`);
+  }
+});
+
 test('what cannot have a history is refused', async () => {
   const commit = await repository('refused');
   await commit({ a: '1' }, 'one');
