@@ -202,7 +202,7 @@ function section(rows: string[][], notes: string[]): Section {
       `${CLIENTS} clients, each with one kept connection and one request at a time; requests are signed before the run and verified in it.`,
       ...notes,
       'The bare stack is fastify, kysely and pg on the same database, without signature, validation, policies and models.',
-      'Limit: two cores for server, database and load generator together. GetCallerIdentity asks no database and shows what HTTP, signature and encoding cost; every other read adds the query of the bare stack and the check of policies, a write three round trips and one fsync. Where the bare stack itself stays below a budget, the system calls between Node and PostgreSQL are what limits; sending the queries of several requests together would be the next step.',
+      'Limit: two cores for server, database and load generator together; the server’s one thread is full first. GetCallerIdentity asks no database and shows what HTTP, signature, encoding and the audit record cost, most of it system calls and hashes. Reads and writes of requests that wait at the same time are one statement, so a read costs little more than that; a write waits for one fsync, which its whole batch shares. The bare stack asks and commits for each request, and is slower than both.',
     ],
   };
 }
