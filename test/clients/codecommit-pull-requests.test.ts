@@ -195,12 +195,13 @@ test('lists, edits and closing', async () => {
     );
   }
   const list = async (more: object) => (await codecommit.listPullRequests({ repositoryName: 'listed', ...more })).pullRequestIds;
-  assert.deepEqual(await list({}), [two.pullRequestId, one.pullRequestId]);
+  // The one with the most recent activity comes first.
+  assert.deepEqual(await list({}), [one.pullRequestId, two.pullRequestId]);
   assert.deepEqual(await list({ pullRequestStatus: 'OPEN' }), [two.pullRequestId]);
-  assert.deepEqual(await list({ authorArn: one.authorArn }), [two.pullRequestId, one.pullRequestId]);
+  assert.deepEqual(await list({ authorArn: one.authorArn }), [one.pullRequestId, two.pullRequestId]);
   await refused(list({ authorArn: 'arn:aws:iam::1:user/x' }), 'AuthorDoesNotExistException');
   const page = await codecommit.listPullRequests({ repositoryName: 'listed', maxResults: 1 });
-  assert.deepEqual(await list({ maxResults: 1, nextToken: page.nextToken }), [one.pullRequestId]);
+  assert.deepEqual(await list({ maxResults: 1, nextToken: page.nextToken }), [two.pullRequestId]);
   const said = (await told(one.pullRequestId, 2)).find(({ event }) => event === 'pullRequestStatusChanged');
   assert.deepEqual([said?.pullRequestStatus, said?.isMerged, said?.description], ['Closed', 'False', 'Why']);
 });
@@ -271,6 +272,39 @@ test('a conflict is refused, and resolved by the caller', async () => {
   assert.equal(pullRequest?.pullRequestTargets?.[0]?.destinationCommit, destination);
   const { fileContent } = await codecommit.getFile({ repositoryName: 'conflict', filePath: 'b' });
   assert.equal(Buffer.from(fileContent!).toString(), 'both');
+});
+
+test('modes are set with the resolution of conflicts, of files in conflict and of others', async () => {
+  const { base, source } = await repository('modes');
+  const content = (text: string) => Buffer.from(text);
+  const put = (branchName: string, parentCommitId: string, text: string) =>
+    codecommit.createCommit({
+      repositoryName: 'modes',
+      branchName,
+      parentCommitId,
+      putFiles: [{ filePath: 'run', fileContent: content(text), fileMode: branchName === 'main' ? 'EXECUTABLE' : 'NORMAL' }],
+    });
+  await put('topic', source, 'theirs');
+  await put('main', base, 'ours');
+  const { pullRequestId } = await open('modes');
+  await codecommit.mergePullRequestBySquash({
+    pullRequestId,
+    repositoryName: 'modes',
+    conflictResolutionStrategy: 'AUTOMERGE',
+    conflictResolution: {
+      replaceContents: [{ filePath: 'run', replacementType: 'USE_NEW_CONTENT', content: content('both'), fileMode: 'EXECUTABLE' }],
+      setFileModes: [{ filePath: 'b', fileMode: 'EXECUTABLE' }],
+    },
+  });
+  const { files } = await codecommit.getFolder({ repositoryName: 'modes', folderPath: '/' });
+  assert.deepEqual(
+    files?.map(({ relativePath, fileMode }) => [relativePath, fileMode]),
+    [
+      ['a', 'NORMAL'],
+      ['b', 'EXECUTABLE'],
+      ['run', 'EXECUTABLE'],
+    ],
+  );
 });
 
 test('what pull requests refuse', async () => {

@@ -88,14 +88,19 @@ async function followSource(
   await tx.emit(stateChange(platform, repository, after, 'pullRequestSourceBranchUpdated', caller, words));
 }
 
-export async function announceCreated(platform: Platform, tx: Transaction, repository: Repository, made: PullRequest): Promise<void> {
+export async function announceCreated(
+  ctx: Platform & { principal: Principal },
+  tx: Transaction,
+  repository: Repository,
+  made: PullRequest,
+): Promise<void> {
   const detail = { sourceCommitId: made.source_commit, destinationCommitId: made.destination_commit };
   await record(tx, made, 'PULL_REQUEST_CREATED', made.author, made.created_at, detail);
   const words = `Event: Created. The pull request was created with the following information: Pull Request ID as ${made.id} and title as ${made.title}.`;
-  await tx.emit(stateChange(platform, repository, made, 'pullRequestCreated', made.author, words));
+  await tx.emit(stateChange(ctx, repository, made, 'pullRequestCreated', made.author, words, callerTags(ctx.principal)));
 }
 
-/** Closed without a merge. `before` must be locked and open. */
+/** Closed without a merge. `before` must be locked and open; the event tells `told` beyond the pull request. */
 export async function close(
   platform: Platform,
   tx: Transaction,
@@ -103,6 +108,7 @@ export async function close(
   before: PullRequest,
   destination: string | undefined,
   caller: string,
+  told: Record<string, string> = {},
 ): Promise<void> {
   const now = platform.now();
   const after = await set(tx, before, {
@@ -112,7 +118,7 @@ export async function close(
   });
   await record(tx, after, 'PULL_REQUEST_STATUS_CHANGED', caller, now, { pullRequestStatus: 'CLOSED' });
   const words = `updated the following PullRequest ${after.id}. The pull request status has been updated. The status is closed.`;
-  await tx.emit(stateChange(platform, repository, after, 'pullRequestStatusChanged', caller, words));
+  await tx.emit(stateChange(platform, repository, after, 'pullRequestStatusChanged', caller, words, told));
 }
 
 export interface Merge {
@@ -122,6 +128,8 @@ export interface Merge {
   destination: string;
   /** What the merge made of it. */
   commit: string;
+  /** More for the event. */
+  told?: Record<string, string>;
 }
 
 /** Merged, and closed by that. `before` must be locked and open. */
@@ -145,7 +153,7 @@ export async function closeMerged(
   await record(tx, after, 'PULL_REQUEST_MERGE_STATE_CHANGED', merge.by, now, detail);
   await record(tx, after, 'PULL_REQUEST_STATUS_CHANGED', merge.by, now, { pullRequestStatus: 'CLOSED' });
   const words = `updated the following PullRequest ${after.id}. The pull request merge status has been updated. The status is merged.`;
-  await tx.emit(stateChange(platform, repository, after, 'pullRequestMergeStatusUpdated', merge.by, words));
+  await tx.emit(stateChange(platform, repository, after, 'pullRequestMergeStatusUpdated', merge.by, words, merge.told));
 }
 
 /** What happened to the approval of a pull request: its rules, who approved, whether the rules apply. */

@@ -6,6 +6,7 @@ import type { Input, RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { applyTemplates } from './approval-associations.ts';
 import { checkToken, hashRequest, requireSameRequest } from './client-tokens.ts';
+import { callerTags } from './event-details.ts';
 import type { PullRequest } from './pull-request-changes.ts';
 import { announceCreated, close, newRevision, set } from './pull-request-changes.ts';
 import { describe, findPullRequest, onPullRequest, pullRequestMissing, tipOf } from './pull-requests.ts';
@@ -61,7 +62,7 @@ export const updatePullRequestStatus = operation('codecommit', 'UpdatePullReques
           `The pull request cannot become ${pullRequestStatus}: it is ${locked.status}.`,
         );
       }
-      await close(ctx, tx, found.repository, locked, destination, ctx.principal.arn);
+      await close(ctx, tx, found.repository, locked, destination, ctx.principal.arn, callerTags(ctx.principal));
     });
     return { pullRequest: await describe(ctx, await findPullRequest(ctx, pullRequestId)) };
   },

@@ -8,6 +8,7 @@ import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { Reconciler, RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { requireApproval } from './approval-rows.ts';
+import { callerTags } from './event-details.ts';
 import type { MergeRequest } from './merge-commit.ts';
 import { mergeOnto, movedMeanwhile } from './merge-commit.ts';
 import type { MergeOption } from './merge-tips.ts';
@@ -76,7 +77,7 @@ async function merge(ctx: RequestContext, option: MergeOption, input: PullReques
     if (locked.source_commit !== source) throw sourceMoved(locked);
     // Once more, now that nobody can take an approval back.
     await requireApproval(tx.sql, locked);
-    await closeMerged(ctx, tx, repository, locked, { by: ctx.principal.arn, option, destination, commit });
+    await closeMerged(ctx, tx, repository, locked, { by: ctx.principal.arn, option, destination, commit, told: callerTags(ctx.principal) });
   };
   const commitMessage = input.commitMessage || `Merge pull request ${found.id}: ${found.title}`;
   await mergeOnto(ctx, tips, option, { ...input, commitMessage }, { branch, also });

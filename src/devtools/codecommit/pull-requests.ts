@@ -32,19 +32,23 @@ export const listPullRequests = operation('codecommit', 'ListPullRequests', {
     }
     const limit = pageSize(maxResults, DEFAULT_PAGE, MAX_PAGE);
     const scope = `codecommit:ListPullRequests:${repository.id}:${authorArn}:${pullRequestStatus}`;
-    const before = openToken<number>(ctx, scope, nextToken);
+    const before = openToken<{ at: string; id: number }>(ctx, scope, nextToken);
+    // "Pull request IDs are displayed in the order of most recent activity."
     const rows = await ctx.read
       .selectFrom('codecommit.pull_requests')
-      .select('id')
+      .select(['id', 'last_activity_at'])
       .where('repository_id', '=', repository.id)
       .$if(pullRequestStatus !== undefined, (query) => query.where('status', '=', pullRequestStatus!))
       .$if(authorArn !== undefined, (query) => query.where('author', '=', authorArn!))
-      .$if(before !== undefined, (query) => query.where('id', '<', before!))
+      .$if(before !== undefined, (query) =>
+        query.where((eb) => eb(eb.refTuple('last_activity_at', 'id'), '<', eb.tuple(new Date(before!.at), before!.id))),
+      )
+      .orderBy('last_activity_at', 'desc')
       .orderBy('id', 'desc')
       .limit(limit + 1)
       .execute();
     if (authorArn !== undefined && rows.length === 0) await requireIdentity(ctx, authorArn, 'AuthorDoesNotExistException');
-    const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ id }) => id);
+    const { page, nextToken: next } = pageOf(ctx, scope, rows, limit, ({ id, last_activity_at: at }) => ({ at, id }));
     return { pullRequestIds: page.map(({ id }) => String(id)), nextToken: next };
   },
 });
