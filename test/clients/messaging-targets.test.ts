@@ -2,12 +2,19 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { EventBridgeClient, PutEventsCommand, PutRuleCommand, PutTargetsCommand, type Target } from '@aws-sdk/client-eventbridge';
+import {
+  DeleteObjectCommand,
+  GetBucketNotificationConfigurationCommand,
+  PutBucketNotificationConfigurationCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { CreateTopicCommand, SetTopicAttributesCommand, SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { Rollouts } from '../support/codedeploy.ts';
 import { approval, Pipelines, stage } from '../support/codepipeline.ts';
 import { queueFor, receiveAll } from '../support/messaging.ts';
 import { refused } from '../support/refused.ts';
+import { newBucket, s3Client } from '../support/s3.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -152,6 +159,56 @@ describe('CodeDeploy', () => {
       assert.equal(told.find(({ applicationName, completeTime }) => applicationName && !completeTime).status, 'CREATED');
     } finally {
       await rollouts.close();
+    }
+  });
+});
+
+describe('S3', () => {
+  test('tells queues and topics of objects, after a test event', async () => {
+    const s3 = s3Client(server);
+    const Bucket = await newBucket(s3, 'told');
+    const configure = (NotificationConfiguration: object) =>
+      s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration }));
+    try {
+      const closed = await queueFor(sqs, 's3-closed', {});
+      const toQueue = (QueueArn: string, more: object = {}) => ({
+        QueueConfigurations: [{ QueueArn, Events: ['s3:ObjectCreated:*'], ...more }],
+      });
+      await refused(configure(toQueue(closed.arn)), 'InvalidArgument', 'Unable to validate the following destination configurations');
+      const queue = await queueFor(sqs, 's3-told', { from: `arn:aws:s3:::${Bucket}` });
+      const { TopicArn, queue: heard } = await heardTopic('s3-heard', 's3');
+      const filter = (Name: 'prefix' | 'suffix', Value: string) => ({ Filter: { Key: { FilterRules: [{ Name, Value }] } } });
+      const twice = { QueueConfigurations: [...toQueue(queue.arn).QueueConfigurations, ...toQueue(queue.arn).QueueConfigurations] };
+      await refused(configure(twice), 'InvalidArgument', /overlap/);
+      await refused(configure(toQueue(queue.arn, { Events: ['s3:ObjectTagging:*'] })), 'InvalidArgument', /does not send/);
+      await configure({
+        ...toQueue(queue.arn, { Id: 'mine', ...filter('suffix', '.zip') }),
+        TopicConfigurations: [{ TopicArn, Events: ['s3:ObjectRemoved:*'] }],
+      });
+      const tests = [...(await receiveAll(sqs, queue.url, 1)), ...(await receiveAll(sqs, heard.url, 1))].map(({ Body }) =>
+        JSON.parse(Body!),
+      );
+      for (const { Service, Event, Bucket: named } of tests)
+        assert.deepEqual([Service, Event, named], ['Amazon S3', 's3:TestEvent', Bucket]);
+      const kept = await s3.send(new GetBucketNotificationConfigurationCommand({ Bucket }));
+      assert.deepEqual([kept.QueueConfigurations![0]!.Id, kept.TopicConfigurations![0]!.TopicArn], ['mine', TopicArn]);
+      // What was read may be written again.
+      const { TopicConfigurations, QueueConfigurations } = kept;
+      await configure({ TopicConfigurations, QueueConfigurations });
+      await s3.send(new PutObjectCommand({ Bucket, Key: 'not.txt', Body: 'x' }));
+      const { ETag } = await s3.send(new PutObjectCommand({ Bucket, Key: 'a folder/ü.zip', Body: 'zipped' }));
+      await s3.send(new DeleteObjectCommand({ Bucket, Key: 'not.txt' }));
+      const [created] = JSON.parse((await receiveAll(sqs, queue.url, 1))[0]!.Body!).Records;
+      assert.deepEqual([created.eventName, created.eventSource, created.s3.configurationId], ['ObjectCreated:Put', 'aws:s3', 'mine']);
+      const { sequencer, ...object } = created.s3.object;
+      assert.deepEqual(object, { key: 'a+folder/%C3%BC.zip', size: 6, eTag: ETag!.replaceAll('"', '') });
+      assert.match(sequencer, /^[0-9A-F]{16}$/);
+      const [removed] = JSON.parse((await receiveAll(sqs, heard.url, 1))[0]!.Body!).Records;
+      assert.deepEqual([removed.eventName, removed.s3.object.key], ['ObjectRemoved:Delete', 'not.txt']);
+      await configure({});
+      assert.equal((await s3.send(new GetBucketNotificationConfigurationCommand({ Bucket }))).QueueConfigurations, undefined);
+    } finally {
+      s3.destroy();
     }
   });
 });

@@ -10,7 +10,8 @@ import { copyObject } from './copy-object.ts';
 import { deleteObject, deleteObjects } from './delete-objects.ts';
 import { getObject, getObjectAttributes, headObject } from './get-object.ts';
 import { listObjects, listObjectsV2, listObjectVersions } from './list-objects.ts';
-import { getBucketNotificationConfiguration, putBucketNotificationConfiguration } from './notifications.ts';
+import { getBucketNotificationConfiguration, putBucketNotificationConfiguration } from './notification-configuration.ts';
+import { deliverNotice, NOTIFY } from './notify.ts';
 import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './object-tagging.ts';
 import { uploadPart, uploadPartCopy } from './parts.ts';
 import { putObject } from './put-object.ts';
@@ -63,7 +64,7 @@ export const s3 = defineService('s3', {
     listParts,
     listMultipartUploads,
   },
-  jobs: { 's3.discard': discard },
+  jobs: { 's3.discard': discard, [NOTIFY]: deliverNotice },
   reconcilers: { 's3.sweep': sweep },
   schema: new URL('./schema/', import.meta.url),
 });

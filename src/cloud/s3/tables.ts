@@ -3,6 +3,15 @@ import type { Generated, JSONColumnType } from 'kysely';
 import type { ShapeOf } from '../../platform/service.ts';
 import type { Algorithm, ChecksumType } from './checksums.ts';
 
+/** A destination of a bucket's notifications; `events` as `s3:ObjectCreated:*`. */
+export interface Notification {
+  id: string;
+  arn: string;
+  events: string[];
+  prefix?: string;
+  suffix?: string;
+}
+
 export interface BucketsTable {
   name: string;
   account: string;
@@ -14,6 +23,7 @@ export interface BucketsTable {
   public_access_block: JSONColumnType<Required<ShapeOf<'s3', 'PublicAccessBlockConfiguration'>>, string, string | null> | null;
   encryption: JSONColumnType<ShapeOf<'s3', 'ServerSideEncryptionRule'>>;
   event_bridge: Generated<boolean>;
+  notifications: JSONColumnType<Notification[], string | undefined, string>;
   tags: JSONColumnType<Tags, string | null, string | null> | null;
 }
 

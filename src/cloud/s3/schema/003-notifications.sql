@@ -1,0 +1,2 @@
+-- Whom to tell of changes beside EventBridge: [{"id", "arn", "events", "prefix", "suffix"}]
+alter table s3.buckets add column notifications jsonb not null default '[]';
