@@ -23,7 +23,7 @@ const MAX_PAUSE_MS = 2_000;
 /** So much that waits is not let grow for the sake of speed: the disk is not endless. */
 const URGENT_BYTES = 4 * 1024 * 1024 * 1024;
 const RETRY_MS = 2_000;
-const LOOK_FOR_LEFT_MS = 30_000;
+const LOOK_FOR_LEFT_MS = 5_000;
 /** How long a stop waits for what is not shipped yet; the next start does the rest. */
 const STOP_MS = 5_000;
 
