@@ -5,6 +5,7 @@ import { iam } from './cloud/iam/service.ts';
 import { kms } from './cloud/kms/service.ts';
 import { logs } from './cloud/logs/service.ts';
 import { s3 } from './cloud/s3/service.ts';
+import { secretsmanager } from './cloud/secretsmanager/service.ts';
 import { sns } from './cloud/sns/service.ts';
 import { sqs } from './cloud/sqs/service.ts';
 import { ssm } from './cloud/ssm/service.ts';
@@ -28,6 +29,7 @@ export const services: Service[] = [
   eventsService,
   kms,
   ssm,
+  secretsmanager,
   logs,
   cloudtrail,
   sns,

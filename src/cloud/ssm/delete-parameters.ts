@@ -2,7 +2,7 @@
 import { operation, type RequestContext } from '../../platform/service.ts';
 import { parameterEvent } from './events.ts';
 import { onParameter, parameterNotFound, readSelector } from './names.ts';
-import { lockParameter } from './put-parameter.ts';
+import { lockParameter } from './parameter-rows.ts';
 
 export const deleteParameter = operation('ssm', 'DeleteParameter', {
   authorize: ({ Name }, ctx) => onParameter(ctx, Name),

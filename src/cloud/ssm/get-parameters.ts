@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { candidates, onParameter, parameterArn, parameterNotFound, readSelector, versionNotFound } from './names.ts';
-import { findParameter } from './put-parameter.ts';
+import { findParameter } from './parameter-rows.ts';
 import { decryptValue } from './secure-strings.ts';
 import type { ParameterRow, VersionRow } from './tables.ts';
 

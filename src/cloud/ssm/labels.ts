@@ -5,7 +5,7 @@ import type { Transaction } from '../../platform/platform.ts';
 import { operation, type RequestContext } from '../../platform/service.ts';
 import { parameterEvent } from './events.ts';
 import { onParameter, parameterNotFound, readSelector, versionNotFound } from './names.ts';
-import { lockParameter } from './put-parameter.ts';
+import { lockParameter } from './parameter-rows.ts';
 
 const MAX_LABELS = 10;
 

@@ -6,6 +6,7 @@ import type { Transaction } from '../../platform/platform.ts';
 import { type Input, operation, type RequestContext } from '../../platform/service.ts';
 import { parameterEvent } from './events.ts';
 import { onParameter, parameterArn, requireNewName, validation } from './names.ts';
+import { findParameter, lockParameter } from './parameter-rows.ts';
 import { DEFAULT_KEY, encryptValue } from './secure-strings.ts';
 import type { ParameterRow, Tier } from './tables.ts';
 import { checkTags } from './tags.ts';
@@ -184,27 +185,4 @@ async function dropOldest(tx: Transaction, { id, name }: ParameterRow): Promise<
     );
   }
   await tx.sql.deleteFrom('ssm.versions').where('parameter_id', '=', id).where('version', '=', oldest.version).execute();
-}
-
-type Place = Pick<RequestContext, 'account' | 'region'>;
-
-export function findParameter(read: Pick<RequestContext['read'], 'selectFrom'>, { account, region }: Place, name: string) {
-  return read
-    .selectFrom('ssm.parameters')
-    .selectAll()
-    .where('account', '=', account)
-    .where('region', '=', region)
-    .where('name', '=', name)
-    .executeTakeFirst();
-}
-
-export function lockParameter(tx: Transaction, { account, region }: Place, name: string): Promise<ParameterRow | undefined> {
-  return tx.sql
-    .selectFrom('ssm.parameters')
-    .selectAll()
-    .where('account', '=', account)
-    .where('region', '=', region)
-    .where('name', '=', name)
-    .forUpdate()
-    .executeTakeFirst();
 }

@@ -2,7 +2,7 @@
 import { AwsError } from '../../platform/errors.ts';
 import { operation, type RequestContext } from '../../platform/service.ts';
 import { onParameter } from './names.ts';
-import { findParameter, lockParameter } from './put-parameter.ts';
+import { findParameter, lockParameter } from './parameter-rows.ts';
 
 const MAX_TAGS = 50;
 type Tags = Record<string, string>;
