@@ -1,6 +1,6 @@
-/** Two texts line by line, by git's own diff. Lines are looked at only as they are asked for: a text may have millions of them. */
+/** Two texts line by line, by git's own diff, a page at a time: a text may have millions of lines, and as many differences. */
 import type { GitPlace } from './program.ts';
-import { runGit } from './program.ts';
+import { exitOf, spawnGit } from './program.ts';
 
 export interface TextHunk {
   /** Counted from 1; where a side has no lines, the line before, as git names it. */
@@ -8,7 +8,7 @@ export interface TextHunk {
   beforeCount: number;
   afterStart: number;
   afterCount: number;
-  lines(): DiffLine[];
+  lines: DiffLine[];
 }
 
 export interface DiffLine {
@@ -17,104 +17,121 @@ export interface DiffLine {
   text: string;
 }
 
+export interface PageOptions {
+  /** The first hunk that is wanted, counted from 0. */
+  from: number;
+  /** How many are wanted; there are fewer where they are long. */
+  limit: number;
+  /** A hunk with more lines is given in parts, which count as hunks. */
+  maxLines: number;
+  /** With more lines than this the page takes no further hunk. */
+  maxPageLines: number;
+}
+
+export interface HunkPage {
+  hunks: TextHunk[];
+  /** There are hunks behind these. */
+  more: boolean;
+}
+
 const LINE_FEED = 0x0a;
 const header = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/;
 
-export interface DiffOptions {
-  /** Unchanged lines around each change. */
-  context: number;
-  ignoreWhitespace: boolean;
-  /** A hunk with more lines is given in parts. */
-  maxLines: number;
-}
-
-/** Hunks from the top of the file to its end. Both blobs must be there. */
-export async function diffText(place: GitPlace, before: string, after: string, options: DiffOptions): Promise<TextHunk[]> {
-  if (before === after) return [];
-  const { context, ignoreWhitespace, maxLines } = options;
+/** Hunks from the top of the file to its end, with `context` unchanged lines around each change. Both blobs must be there. */
+export async function diffText(
+  place: GitPlace,
+  before: string,
+  after: string,
+  options: PageOptions & { context: number; ignoreWhitespace: boolean },
+): Promise<HunkPage> {
+  const page = new PageReader(options);
+  if (before === after) return page;
+  const { context, ignoreWhitespace } = options;
   const args = ['diff', '--no-ext-diff', '--no-textconv', '--no-color', '--text', `-U${context}`, ...(ignoreWhitespace ? ['-w'] : [])];
-  const result = await runGit([...args, before, after], { place });
-  if (result.code !== 0) throw new Error(`Comparing ${before} with ${after} failed: ${result.stderr.trim()}`);
-  const patch = result.stdout;
-  const hunks: Hunk[] = [];
-  for (let start = 0; start < patch.length; ) {
-    const end = lineEnd(patch, start);
-    const sign = patch[start];
-    if (sign === 0x40) {
-      const [, beforeStart, afterStart] = header.exec(patch.toString('latin1', start, Math.min(end, start + 80)))!;
-      hunks.push(new Hunk(patch, undefined, Number(beforeStart), Number(afterStart), end));
-    } else if (sign === 0x20 || sign === 0x2b || sign === 0x2d) {
-      // Before the first hunk these are the names of the files. What begins otherwise is a remark on a missing line feed.
-      addLine(hunks, sign, end, maxLines);
-    } else hunks.at(-1)?.skipTo(end);
-    start = end;
+  const child = spawnGit([...args, before, after], { place });
+  const exit = exitOf(child);
+  child.stdin!.end();
+  let complaint = '';
+  child.stderr!.on('data', (chunk: Buffer) => {
+    complaint = (complaint + chunk).slice(-2000);
+  });
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of child.stdout! as AsyncIterable<Buffer>) {
+    const data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
+    let start = 0;
+    for (let end = data.indexOf(LINE_FEED); end >= 0 && !page.more; end = data.indexOf(LINE_FEED, start)) {
+      page.read(data.subarray(start, end));
+      start = end + 1;
+    }
+    // Leaving the loop closes the pipe.
+    if (page.more) break;
+    rest = data.subarray(start);
   }
-  return hunks;
+  if (page.more) child.kill();
+  const { code } = await exit;
+  if (code !== 0 && !page.more) throw new Error(`Comparing ${before} with ${after} failed: ${complaint.trim()}`);
+  return page;
 }
 
 /** All lines of a file that was not there before. */
-export function addedText(text: Buffer, maxLines: number): TextHunk[] {
-  const hunks: Hunk[] = text.length > 0 ? [new Hunk(text, '+', 0, 1, 0)] : [];
-  for (let start = 0; start < text.length; start = lineEnd(text, start)) addLine(hunks, 0x2b, lineEnd(text, start), maxLines);
-  return hunks;
+export function addedText(text: Buffer, options: PageOptions): HunkPage {
+  const page = new PageReader(options);
+  if (text.length > 0) page.begin(0, 1);
+  for (let start = 0; start < text.length && !page.more; ) {
+    const feed = text.indexOf(LINE_FEED, start);
+    const end = feed < 0 ? text.length : feed;
+    page.add('+', text, start, end);
+    start = end + 1;
+  }
+  return page;
 }
 
-function lineEnd(data: Buffer, start: number): number {
-  const feed = data.indexOf(LINE_FEED, start);
-  return feed < 0 ? data.length : feed + 1;
-}
+/** Takes the lines of a patch and keeps those of one page. */
+class PageReader implements HunkPage {
+  readonly hunks: TextHunk[] = [];
+  more = false;
+  readonly #options: PageOptions;
+  /** The hunk being read; before the first one there is none. */
+  #current: (TextHunk & { count: number }) | undefined;
+  #index = -1;
+  #pageLines = 0;
 
-function addLine(hunks: Hunk[], sign: number, end: number, maxLines: number): void {
-  let hunk = hunks.at(-1);
-  if (!hunk) return;
-  if (hunk.count >= maxLines) {
-    hunk = hunk.continued();
-    hunks.push(hunk);
-  }
-  hunk.add(sign, end);
-}
-
-class Hunk implements TextHunk {
-  readonly beforeStart: number;
-  readonly afterStart: number;
-  beforeCount = 0;
-  afterCount = 0;
-  count = 0;
-  readonly #data: Buffer;
-  /** Of every line, where the data has no signs. */
-  readonly #sign: '+' | undefined;
-  readonly #from: number;
-  #to: number;
-
-  constructor(data: Buffer, sign: '+' | undefined, beforeStart: number, afterStart: number, from: number) {
-    this.#data = data;
-    this.#sign = sign;
-    this.beforeStart = beforeStart;
-    this.afterStart = afterStart;
-    this.#from = from;
-    this.#to = from;
+  constructor(options: PageOptions) {
+    this.#options = options;
   }
 
-  add(sign: number, end: number): void {
-    this.count++;
-    if (sign !== 0x2b) this.beforeCount++;
-    if (sign !== 0x2d) this.afterCount++;
-    this.#to = end;
+  /** One line of git's patch. */
+  read(line: Buffer): void {
+    const sign = String.fromCharCode(line[0] ?? 0);
+    if (sign === '@') {
+      const [, before, after] = header.exec(line.toString('latin1', 0, 80))!;
+      this.begin(Number(before), Number(after));
+    } else if ((sign === ' ' || sign === '+' || sign === '-') && this.#current) {
+      // Before the first hunk these are the names of the files. What begins otherwise is a remark on a missing line feed.
+      this.add(sign, line, 1, line.length);
+    }
   }
 
-  skipTo(end: number): void {
-    this.#to = end;
+  begin(beforeStart: number, afterStart: number): void {
+    this.#index++;
+    this.#current = { beforeStart, beforeCount: 0, afterStart, afterCount: 0, lines: [], count: 0 };
+    const { from, limit, maxPageLines } = this.#options;
+    if (this.#index < from) return;
+    if (this.hunks.length === limit || this.#pageLines > maxPageLines) this.more = true;
+    else this.hunks.push(this.#current);
   }
 
-  /** The empty hunk that comes right behind. */
-  continued(): Hunk {
-    return new Hunk(this.#data, this.#sign, this.beforeStart + this.beforeCount, this.afterStart + this.afterCount, this.#to);
-  }
-
-  lines(): DiffLine[] {
-    const lines = this.#data.toString('utf8', this.#from, this.#to).split('\n');
-    if (lines.at(-1) === '') lines.pop();
-    if (this.#sign) return lines.map((text) => ({ sign: this.#sign!, text }));
-    return lines.filter((line) => /^[ +-]/.test(line)).map((line) => ({ sign: line[0] as DiffLine['sign'], text: line.slice(1) }));
+  add(sign: DiffLine['sign'], data: Buffer, start: number, end: number): void {
+    let hunk = this.#current!;
+    if (hunk.count >= this.#options.maxLines) {
+      this.begin(hunk.beforeStart + hunk.beforeCount, hunk.afterStart + hunk.afterCount);
+      hunk = this.#current!;
+    }
+    hunk.count++;
+    if (sign !== '+') hunk.beforeCount++;
+    if (sign !== '-') hunk.afterCount++;
+    if (this.#index < this.#options.from || this.more) return;
+    hunk.lines.push({ sign, text: data.toString('utf8', start, end) });
+    this.#pageLines++;
   }
 }

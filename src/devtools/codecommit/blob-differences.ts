@@ -17,7 +17,7 @@ const DEFAULT_CONTEXT = 3;
 const MAX_CONTEXT = 20;
 /** What the model lets one hunk have; a longer run of changes becomes several hunks. */
 const MAX_CHANGES = 25_000;
-/** Of all hunks of one answer, which would else be hundreds of megabytes. */
+/** With more than this an answer takes no further hunk: it would else be hundreds of megabytes. */
 const MAX_PAGE_CHANGES = 50_000;
 
 export const getBlobDifferences = operation('codecommit', 'GetBlobDifferences', {
@@ -45,31 +45,22 @@ export const getBlobDifferences = operation('codecommit', 'GetBlobDifferences', 
     const after = (await open.read(afterBlobId))!.data;
     const before = beforeBlobId === undefined ? undefined : (await open.read(beforeBlobId))!.data;
     if (isBinary(after) || (before && isBinary(before))) return { hunks: [], isBinary: true, ...sizes };
-    const options = { context: contextLines, ignoreWhitespace, maxLines: MAX_CHANGES };
-    const hunks = beforeBlobId
-      ? await diffText(gitStore(ctx).cache.base(repository.id), beforeBlobId, afterBlobId, options)
-      : addedText(after, MAX_CHANGES);
-    const end = endOfPage(hunks, from, Math.min(MaxResults, MAX_PAGE));
+    const options = { from, limit: Math.min(MaxResults, MAX_PAGE), maxLines: MAX_CHANGES, maxPageLines: MAX_PAGE_CHANGES };
+    const { hunks, more } = beforeBlobId
+      ? await diffText(gitStore(ctx).cache.base(repository.id), beforeBlobId, afterBlobId, {
+          ...options,
+          context: contextLines,
+          ignoreWhitespace,
+        })
+      : addedText(after, options);
     return {
-      hunks: hunks.slice(from, end).map(describe),
+      hunks: hunks.map(describe),
       isBinary: false,
       ...sizes,
-      NextToken: end < hunks.length ? ctx.paging.seal(scope, end) : undefined,
+      NextToken: more ? ctx.paging.seal(scope, from + hunks.length) : undefined,
     };
   },
 });
-
-/** As many hunks as are wanted, fewer where they are long. */
-function endOfPage(hunks: TextHunk[], from: number, limit: number): number {
-  let changes = 0;
-  let end = from;
-  for (const { beforeCount, afterCount } of hunks.slice(from, from + limit)) {
-    changes += beforeCount + afterCount;
-    if (end > from && changes > MAX_PAGE_CHANGES) break;
-    end++;
-  }
-  return end;
-}
 
 async function sizeOf(open: OpenRepository, blobId: string): Promise<number> {
   const info = await open.info(blobId);
@@ -87,7 +78,7 @@ function describe(hunk: TextHunk): ShapeOf<'codecommit', 'DiffHunk'> {
     beforeLineCount: hunk.beforeCount,
     afterStartLine: hunk.afterStart,
     afterLineCount: hunk.afterCount,
-    changes: hunk.lines().map(({ sign, text }) => {
+    changes: hunk.lines.map(({ sign, text }) => {
       if (sign === '+') return { type: 'ADD' as const, afterLineNumber: after++, content: text };
       if (sign === '-') return { type: 'DELETE' as const, beforeLineNumber: before++, content: text };
       return { type: 'CONTEXT' as const, beforeLineNumber: before++, afterLineNumber: after++, content: text };
