@@ -188,6 +188,21 @@ test('a file is followed under its old names, and no older file of its name is t
   for (const [index, { children }] of versions.entries()) if (index > 0) assert.deepEqual(children, [versions[index - 1]!.id]);
 });
 
+test('a file is followed through a commit that moves everything', async () => {
+  const files = Object.fromEntries(Array.from({ length: 3000 }, (_, n) => [`before/a folder with a long name/${n}`, `${n}\n`]));
+  const steps: Step[] = [
+    { branch: 'move', files },
+    { branch: 'move', renames: [['before', 'after']] },
+  ];
+  const tip = (await pushHistory(streamOf(steps))).get('move')!;
+  const from = await historyOf(history(), tip, 'after/a folder with a long name/2999');
+  const { versions } = await walkHistory(history(), from!, 100);
+  assert.deepEqual(
+    versions.map(({ path: name }) => name),
+    ['after/a folder with a long name/2999', 'before/a folder with a long name/2999'],
+  );
+});
+
 test('trees are compared by entry: contents, modes, and files that became folders', () => {
   const id = (n: number) => String(n).padStart(40, '0');
   const file = (name: string, n: number, mode: string = modes.file) => ({ mode, name, id: id(n) });

@@ -6,7 +6,7 @@ import { commitsThatChanged, lastChange } from './history.ts';
 import type { Commit, TreeEntry } from './objects.ts';
 import { isTree, parseCommit } from './objects.ts';
 import type { GitPlace } from './program.ts';
-import { runGit } from './program.ts';
+import { exitOf, spawnGit } from './program.ts';
 import type { ReadById } from './trees.ts';
 import { entryAt } from './trees.ts';
 
@@ -157,14 +157,24 @@ class SegmentWalk {
 /** The name that the file at `path` of `commit` had in `parent`; undefined when it was new. */
 async function renamedFrom(place: GitPlace, parent: string, commit: string, path: string): Promise<string | undefined> {
   const args = ['diff-tree', '-r', '-z', '-M', `-l${RENAME_LIMIT}`, '--diff-filter=R', '--name-status', '--no-ext-diff', parent, commit];
-  const result = await runGit(args, { place });
-  if (result.code !== 0) throw new Error(`git diff-tree failed: ${result.stderr.trim()}`);
-  const fields = result.stdout.toString('latin1').split('\0');
-  for (let at = 0; at + 2 < fields.length; at += 3) {
-    const [, from, to] = fields.slice(at, at + 3);
-    if (to === path && isArgument(from!)) return from;
+  const child = spawnGit(args, { place });
+  const exit = exitOf(child);
+  child.stdin!.end();
+  child.stderr!.resume();
+  let found: string | undefined;
+  let rest = '';
+  // A commit may move everything: what it says of other files is let go as it comes.
+  for await (const chunk of child.stdout! as AsyncIterable<Buffer>) {
+    const fields = (rest + chunk.toString('latin1')).split('\0');
+    const whole = Math.floor((fields.length - 1) / 3) * 3;
+    for (let at = 0; at < whole && found === undefined; at += 3) if (fields[at + 2] === path) found = fields[at + 1];
+    if (found !== undefined) break;
+    rest = fields.slice(whole).join('\0');
   }
-  return undefined;
+  if (found !== undefined) child.kill();
+  const { code } = await exit;
+  if (code !== 0 && found === undefined) throw new Error(`git diff-tree failed for ${parent} and ${commit}.`);
+  return found !== undefined && isArgument(found) ? found : undefined;
 }
 
 /** Arguments of a program are UTF-8 here: an old name that is not cannot be followed. */
