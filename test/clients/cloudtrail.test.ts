@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { CloudTrail, type LookupAttributeKey } from '@aws-sdk/client-cloudtrail';
+import { CodeBuild } from '@aws-sdk/client-codebuild';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { IAM } from '@aws-sdk/client-iam';
 import { S3 } from '@aws-sdk/client-s3';
@@ -12,6 +16,12 @@ import { signGit, withCredentials } from '../support/git.ts';
 import { refused } from '../support/refused.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
+const run = promisify(execFile);
+const hasCli = await run('aws', ['--version']).then(
+  () => true,
+  () => false,
+);
+const main = path.join(import.meta.dirname, '../../src/main.ts');
 const HIDDEN = 'HIDDEN_DUE_TO_SECURITY_REASONS';
 
 let server: TestServer;
@@ -238,6 +248,68 @@ test('git is recorded: a pull, a push with its references, one that was refused'
   const [denied] = await called('GitPull');
   assert.equal(denied.errorCode, 'AccessDeniedException');
   assert.equal(denied.userIdentity.userName, 'no-git');
+});
+
+test('a role that another account assumed is in the trail of both', async () => {
+  const other = '111122223333';
+  const { stdout } = await run(process.execPath, [main, 'account', 'add', other, '--data', server.dataDir], { env: server.env });
+  const [accessKeyId, secretAccessKey] = [...stdout.matchAll(/='([^']+)'/g)].map((match) => match[1]!);
+  const credentials = { accessKeyId: accessKeyId!, secretAccessKey: secretAccessKey! };
+  const trust = { Statement: [{ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${other}:root` }, Action: 'sts:AssumeRole' }] };
+  const { Role } = await iam.createRole({ RoleName: 'shared', AssumeRolePolicyDocument: JSON.stringify(trust) });
+  await new STS({ ...server.client, credentials }).assumeRole({ RoleArn: Role!.Arn!, RoleSessionName: 'guest' });
+  const [here] = await records('ResourceName', Role!.Arn!);
+  const { Events } = await new CloudTrail({ ...server.client, credentials }).lookupEvents({});
+  const there = JSON.parse(Events!.find(({ EventName }) => EventName === 'AssumeRole')!.CloudTrailEvent!);
+  assert.equal(here.eventName, 'AssumeRole');
+  assert.equal(here.recipientAccountId, server.account);
+  assert.equal(here.userIdentity.type, 'AWSAccount');
+  assert.equal(here.userIdentity.accountId, other);
+  assert.equal(there.userIdentity.userName, 'administrator');
+  assert.equal(there.recipientAccountId, other);
+  assert.equal(here.sharedEventID, there.sharedEventID);
+  assert.notEqual(here.eventID, there.eventID);
+});
+
+test('the AWS CLI looks events up', { skip: hasCli ? false : 'there is no AWS CLI' }, async () => {
+  await codecommit.createRepository({ repositoryName: 'by-cli' });
+  const attribute = 'AttributeKey=ResourceName,AttributeValue=by-cli';
+  const { stdout } = await run('aws', ['cloudtrail', 'lookup-events', '--lookup-attributes', attribute], { env: server.env });
+  const { Events } = JSON.parse(stdout);
+  assert.equal(Events.length, 1);
+  assert.equal(Events[0].EventName, 'CreateRepository');
+  assert.equal(JSON.parse(Events[0].CloudTrailEvent).requestParameters.repositoryName, 'by-cli');
+});
+
+test('calls of one service for another name it', async () => {
+  const trust = { Statement: [{ Effect: 'Allow', Principal: { Service: 'codebuild.amazonaws.com' }, Action: 'sts:AssumeRole' }] };
+  const { Role } = await iam.createRole({ RoleName: 'build-role', AssumeRolePolicyDocument: JSON.stringify(trust) });
+  await iam.attachRolePolicy({ RoleName: 'build-role', PolicyArn: 'arn:aws:iam::aws:policy/AdministratorAccess' });
+  const codebuild = new CodeBuild(server.client);
+  await codebuild.createProject({
+    name: 'recorded',
+    source: { type: 'NO_SOURCE', buildspec: 'version: 0.2\nphases: { build: { commands: [ "true" ] } }' },
+    artifacts: { type: 'NO_ARTIFACTS' },
+    environment: { type: 'LINUX_CONTAINER', image: 'x', computeType: 'BUILD_GENERAL1_SMALL' },
+    serviceRole: Role!.Arn!,
+  });
+  await codebuild.startBuild({ projectName: 'recorded' });
+  let assumed: any;
+  while (!assumed) {
+    assumed = (await records('ResourceName', Role!.Arn!)).find(({ eventName }) => eventName === 'AssumeRole');
+    await delay(100);
+  }
+  assert.deepEqual(assumed.userIdentity, { type: 'AWSService', invokedBy: 'codebuild.amazonaws.com' });
+  assert.equal(assumed.sourceIPAddress, 'codebuild.amazonaws.com');
+  assert.equal(assumed.userAgent, 'codebuild.amazonaws.com');
+  let stream: any;
+  while (!stream) {
+    [stream] = await called('CreateLogStream');
+    await delay(100);
+  }
+  assert.equal(stream.userIdentity.type, 'AssumedRole');
+  assert.equal(stream.userIdentity.invokedBy, 'codebuild.amazonaws.com');
+  assert.equal(stream.userIdentity.sessionContext.sessionIssuer.userName, 'build-role');
 });
 
 test('no secret is ever written down', async () => {

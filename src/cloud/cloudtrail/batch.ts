@@ -6,6 +6,7 @@ import { ensurePartitions, insertChunks, packAll } from './chunks.ts';
 import { eventsForRules } from './event-bridge.ts';
 import { type Fact, parseFact } from './journal/facts.ts';
 import { type Rendered, render } from './render.ts';
+import { inOtherAccounts } from './shared.ts';
 import { handToTrails } from './waiting.ts';
 
 /** Requests wait no longer than it takes to render so many. */
@@ -73,13 +74,14 @@ async function moveOn(tx: Transaction, { journal, from, to }: Batch): Promise<vo
 }
 
 async function renderAll(platform: Platform, { journal, from, lines }: Batch): Promise<Rendered[]> {
-  const ids = eventIds(journal, from, lines.length);
+  // A line may be an event of two accounts.
+  const idOf = eventIds(journal, from, 2 * lines.length);
   const events: Rendered[] = [];
   for (const [at, line] of lines.entries()) {
     if (at % LINES_A_TURN === LINES_A_TURN - 1) await nextTurn();
     const fact = readFact(platform, journal, line);
-    const event = fact && render(fact, ids[at]!);
-    if (event) events.push(event);
+    const event = fact && render(fact, idOf(at));
+    if (event) events.push(event, ...inOtherAccounts(fact, event, () => idOf(lines.length + at)));
   }
   return events;
 }
@@ -98,7 +100,7 @@ function readFact(platform: Platform, journal: string, line: string): Fact | und
  * Ids that look random and are always the same for the same lines: the journal's id enciphers the place of each. All in one go, since
  * every event needs one.
  */
-function eventIds(journal: string, from: number, count: number): string[] {
+function eventIds(journal: string, from: number, count: number): (at: number) => string {
   const plain = Buffer.alloc(count * 16);
   for (let at = 0; at < count; at++) {
     plain.writeDoubleBE(from, at * 16);
@@ -106,7 +108,7 @@ function eventIds(journal: string, from: number, count: number): string[] {
   }
   const cipher = createCipheriv('aes-128-ecb', Buffer.from(journal.replaceAll('-', ''), 'hex'), null).setAutoPadding(false);
   const bytes = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Array.from({ length: count }, (_, at) => asUuid(bytes.subarray(at * 16, at * 16 + 16)));
+  return (at) => asUuid(bytes.subarray(at * 16, at * 16 + 16));
 }
 
 function asUuid(bytes: Buffer): string {

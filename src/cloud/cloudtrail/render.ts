@@ -121,7 +121,7 @@ function gitTraits({ service, operation }: Fact, { dataTransferred }: GitAccess,
   return { eventName: operation, eventSource: eventSource(model), readOnly, dataType: undefined };
 }
 
-function textOf(record: TrailRecord): string {
+export function textOf(record: TrailRecord): string {
   const text = JSON.stringify(record);
   if (text.length <= MAX_EVENT) return text;
   const omitted = { omitted: true, originalSize: text.length, reason: 'event too large' };

@@ -9,6 +9,8 @@ import type { Journal, Segment } from './journal/journal.ts';
 import { lives, ownerLine, ownerOf, readLines, removeSegment, segmentIds, segmentPath } from './journal/segment.ts';
 
 const EVERY_MS = 1_000;
+/** A busy process ships at every so manieth time only: larger batches cost less. */
+const BUSY_EVERY = 5;
 const READ_BYTES = 256 * 1024;
 /** A segment that is shipped whole is closed when it has grown so far, so that its file goes. */
 const WORTH_CLOSING = 1024 * 1024;
@@ -17,7 +19,7 @@ const WORTH_CLOSING = 1024 * 1024;
  * More than that waits for a calmer time, since it costs a fifth of what the cheapest call does.
  */
 const BUSY = 0.1;
-const BUSY_SHARE = 0.03;
+const BUSY_SHARE = 0.02;
 const PAUSE_MS = 5;
 const MAX_PAUSE_MS = 2_000;
 /** So much that waits is not let grow for the sake of speed: the disk is not endless. */
@@ -34,13 +36,15 @@ export class Shipper {
   readonly #places = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[];
   #running: Promise<void> | undefined;
+  #lastTick = performance.eventLoopUtilization();
+  #skipped = 0;
   #stopped = false;
   #hurry = false;
 
   constructor(platform: Platform, journal: Journal) {
     this.#platform = platform;
     this.#journal = journal;
-    this.#timers = [setInterval(() => this.#wake(), EVERY_MS).unref(), setInterval(() => void this.takeOver(), LOOK_FOR_LEFT_MS).unref()];
+    this.#timers = [setInterval(() => this.#tick(), EVERY_MS).unref(), setInterval(() => void this.takeOver(), LOOK_FOR_LEFT_MS).unref()];
   }
 
   /** Resolves when all that was in this process's journal by now is stored, or after `timeoutMs`. */
@@ -66,6 +70,16 @@ export class Shipper {
     await this.flush(STOP_MS);
     this.#stopped = true;
     await this.#running;
+  }
+
+  #tick(): void {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, this.#lastTick);
+    this.#lastTick = now;
+    this.#skipped += 1;
+    if (utilization > BUSY && this.#skipped < BUSY_EVERY) return;
+    this.#skipped = 0;
+    void this.#wake();
   }
 
   #wake(): Promise<void> {
