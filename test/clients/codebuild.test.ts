@@ -5,7 +5,9 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { CodeBuild } from '@aws-sdk/client-codebuild';
 import { EventBridge } from '@aws-sdk/client-eventbridge';
-import { type BuildBench, buildBench, commands, phaseLines } from '../support/codebuild.ts';
+import { SecretsManager } from '@aws-sdk/client-secrets-manager';
+import { SSM } from '@aws-sdk/client-ssm';
+import { allow, type BuildBench, buildBench, commands, phaseLines, trust } from '../support/codebuild.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -48,6 +50,36 @@ test('a build runs through all phases and says so in record and log', async () =
   const log = await bench.log(build);
   assert.match(log, /^hello 1 from administrator$/m);
   assert.match(log, /^\[Container\] \d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\.\d{6} Phase complete: BUILD State: SUCCEEDED$/m);
+});
+
+test('variables come from Parameter Store and Secrets Manager with the permissions of the service role, and are hidden', async () => {
+  const ssm = new SSM(server.client);
+  const secrets = new SecretsManager(server.client);
+  await ssm.putParameter({ Name: '/app/token', Value: 'tok-123456', Type: 'SecureString' });
+  const { ARN } = await secrets.createSecret({ Name: 'app/db', SecretString: JSON.stringify({ password: 'pass-123456' }) });
+  const environmentVariables = [
+    { name: 'TOKEN', value: '/app/token', type: 'PARAMETER_STORE' as const },
+    { name: 'PASSWORD', value: `${ARN}:password`, type: 'SECRETS_MANAGER' as const },
+  ];
+  const environment = { type: 'LINUX_CONTAINER', image: 'x', computeType: 'BUILD_GENERAL1_SMALL', environmentVariables } as const;
+  const script = commands('test "$TOKEN" = tok-"123456"', 'test "$PASSWORD" = pass-"123456"', 'echo "$TOKEN and $PASSWORD"');
+  await bench.project('secret', script, { environment });
+  const build = await bench.build('secret');
+  const log = await bench.log(build);
+  assert.equal(build.buildStatus, 'SUCCEEDED', log);
+  assert.match(log, /^\*\*\* and \*\*\*$/m);
+  assert.deepEqual(build.environment!.environmentVariables, environmentVariables);
+
+  const { Role } = await bench.iam.createRole({ RoleName: 'no-secrets', AssumeRolePolicyDocument: trust('codebuild.amazonaws.com') });
+  await bench.iam.putRolePolicy({ RoleName: 'no-secrets', PolicyName: 'logs', PolicyDocument: allow('logs:*') });
+  await codebuild.updateProject({ name: 'secret', serviceRole: Role!.Arn! });
+  const denied = await bench.build('secret');
+  assert.equal(denied.buildStatus, 'FAILED');
+  const [context] = denied.phases!.find((phase) => phase.phaseType === 'DOWNLOAD_SOURCE')!.contexts!;
+  assert.equal(context!.statusCode, 'Decrypted Variables Error');
+  assert.match(context!.message!, /AccessDeniedException: .*ssm:GetParameters/);
+  ssm.destroy();
+  secrets.destroy();
 });
 
 test('overrides: variables merge, buildspec inline and from S3, time-outs, logs elsewhere', async () => {

@@ -11,6 +11,7 @@ import { BuildLog } from '../../src/devtools/codebuild/runner/log.ts';
 import { BuildInterrupt, type PhaseContext, type PhaseOutcome, type PhaseType } from '../../src/devtools/codebuild/runner/outcome.ts';
 import { runBuild } from '../../src/devtools/codebuild/runner/run-build.ts';
 import type { EnvironmentVariable } from '../../src/devtools/codebuild/runner/secrets.ts';
+import { AwsError } from '../../src/platform/errors.ts';
 import type { CacheKeys, World } from '../../src/devtools/codebuild/runner/world.ts';
 import { drain, forEachEntry } from '../../src/devtools/codebuild/runner/zip.ts';
 import { newMachine, noSandbox, type TestDriver } from '../support/machine.ts';
@@ -24,6 +25,9 @@ interface Expected {
     variables?: EnvironmentVariable[];
     /** The users are told apart only there, and only if the tests run as root. */
     sandboxAsRoot?: boolean;
+    /** What Parameter Store and Secrets Manager hold. */
+    parameters?: Record<string, string>;
+    secrets?: Record<string, string>;
     interrupt?: { at: string; status: 'STOPPED' | 'TIMED_OUT' };
   };
   status: string;
@@ -71,7 +75,7 @@ async function build(driver: TestDriver, source: string, options: NonNullable<Ex
     const { interrupt } = options;
     if (interrupt && lines.some((line) => new RegExp(interrupt.at).test(line))) abort.abort(new BuildInterrupt(interrupt.status));
   });
-  const world = new MemoryWorld(source);
+  const world = new MemoryWorld(source, options);
   try {
     const result = await runBuild({
       machine,
@@ -104,8 +108,11 @@ class MemoryWorld implements World {
   #current: PhaseType = 'DOWNLOAD_SOURCE';
   readonly #source: string;
 
-  constructor(source: string) {
+  readonly #stored: { parameters?: Record<string, string>; secrets?: Record<string, string> };
+
+  constructor(source: string, stored: { parameters?: Record<string, string>; secrets?: Record<string, string> }) {
     this.#source = source;
+    this.#stored = stored;
   }
 
   enterPhases: World['enterPhases'] = async (steps) => {
@@ -126,6 +133,16 @@ class MemoryWorld implements World {
     return { directory: `${root}/src`, env: {} };
   };
   fetchBuildspec = async (): Promise<string> => assert.fail('no buildspec in S3 here');
+  fetchParameters: World['fetchParameters'] = async (names) => {
+    assert.ok(names.length <= 10, 'more than GetParameters takes');
+    const { parameters = {} } = this.#stored;
+    return new Map(names.flatMap((name) => (name in parameters ? [[name, parameters[name]!]] : [])));
+  };
+  fetchSecret: World['fetchSecret'] = async ({ id, versionStage }) => {
+    const secret = this.#stored.secrets?.[versionStage === undefined ? id : `${id}:${versionStage}`];
+    if (secret === undefined) throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+    return secret;
+  };
   restoreCache = async () => {};
   saveCache: World['saveCache'] = async (_machine, keys: CacheKeys, selections: Selection[]) => {
     this.cache = { ...keys, files: selections.flatMap((selection) => selection.files) };

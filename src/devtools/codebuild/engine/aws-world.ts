@@ -1,6 +1,7 @@
 /** The world of a real build: rows and events by the platform, bytes by S3 and CodeCommit as the project's service role. */
 import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
+import type { SecretReference } from '../buildspec/buildspec.ts';
 import type { Selection } from '../runner/collect.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
@@ -59,6 +60,23 @@ export class AwsWorld implements World {
       if (error instanceof AwsError) throw new BuildFailure('YAML_FILE_ERROR', `${error.code}: ${error.message} for buildspec ${arn}`);
       throw error;
     }
+  }
+
+  async fetchParameters(names: string[]): Promise<Map<string, string>> {
+    const { Parameters = [] } = await this.#context.clients.ssm.getParameters({ Names: names, WithDecryption: true });
+    // The names as they were asked for: with a version or label, or as an ARN.
+    const asked = ({ Name, ARN, Selector = '' }: (typeof Parameters)[number]) =>
+      names.filter((name) => name === `${Name}${Selector}` || name === `${ARN}${Selector}`);
+    return new Map(Parameters.flatMap((parameter) => asked(parameter).map((name) => [name, parameter.Value!] as const)));
+  }
+
+  async fetchSecret({ id, versionStage, versionId }: SecretReference): Promise<string> {
+    const { SecretString, SecretBinary } = await this.#context.clients.secretsmanager.getSecretValue({
+      SecretId: id,
+      VersionStage: versionStage,
+      VersionId: versionId,
+    });
+    return SecretString ?? Buffer.from(SecretBinary!).toString();
   }
 
   restoreCache(_machine: Machine, keys: CacheKeys): Promise<void> {

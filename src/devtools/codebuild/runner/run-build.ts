@@ -8,7 +8,7 @@ import { loadBuildspec } from './load-buildspec.ts';
 import type { BuildLog } from './log.ts';
 import { BuildInterrupt, type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
 import { selectRuntimes } from './runtimes.ts';
-import { refuseSecrets } from './secrets.ts';
+import { fetchSecrets } from './secrets.ts';
 import { BuildShell } from './shell.ts';
 import type { BuildRequest, PhaseStep, World } from './world.ts';
 
@@ -34,6 +34,8 @@ interface Prepared {
   spec: Buildspec;
   shell: BuildShell;
   sourceDirectory: string;
+  /** Variables that are never told outside the build. */
+  secretNames: string[];
 }
 
 /** Begins in phase DOWNLOAD_SOURCE and leaves in FINALIZING. Throws only when the world does (the database is gone, the lease is lost). */
@@ -81,8 +83,9 @@ class BuildRun {
     const spec = await loadBuildspec(this.#options, sources.directory);
     for (const warning of spec.warnings) log.agent(warning);
     log.agent('Processing environment variables');
-    refuseSecrets(spec, request.variables);
-    const env = this.#environment(spec, sources.env, sources.directory);
+    const secrets = await fetchSecrets(spec, request.variables, world);
+    for (const secret of Object.values(secrets)) log.masker.add(secret);
+    const env = { ...this.#environment(spec, sources.env, sources.directory), ...secrets };
     await selectRuntimes(machine, spec.phases.install?.runtimeVersions ?? new Map(), env, log, signal);
     const shell = await BuildShell.open(
       {
@@ -98,7 +101,7 @@ class BuildRun {
       },
       commandFiles(spec),
     );
-    const prepared = { spec, shell, sourceDirectory: sources.directory };
+    const prepared = { spec, shell, sourceDirectory: sources.directory, secretNames: Object.keys(secrets) };
     try {
       log.agent(`Moving to directory ${sources.directory}`);
       await this.#restoreCache(prepared);
@@ -201,7 +204,7 @@ class BuildRun {
   }
 
   async #exportedVariables(prepared: Prepared): Promise<BuildResult['exportedVariables']> {
-    const names = prepared.spec.env.exportedVariables;
+    const names = prepared.spec.env.exportedVariables.filter((name) => !prepared.secretNames.includes(name));
     if (names.length === 0 || this.#options.signal.aborted) return [];
     // Each value ends at the mark that follows it, since values may hold anything but NUL, which `$( )` would drop.
     const script = names.map((name) => `printf '%s\\036' "\${${name}-}"`).join('\n');

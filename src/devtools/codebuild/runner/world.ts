@@ -1,5 +1,6 @@
 /** What the runner needs of the world around a build: rows, events, S3 and git behind one interface, so that it can be tried without them. */
 import type { Machine } from '../../../ports/machines/port.ts';
+import type { SecretReference } from '../buildspec/buildspec.ts';
 import type { Selection } from './collect.ts';
 import type { BuildLog } from './log.ts';
 import type { PhaseOutcome, PhaseType } from './outcome.ts';
@@ -60,6 +61,10 @@ export interface World {
   /** `root`: an empty directory inside, for all sources. */
   fetchSources(machine: Machine, root: string, log: BuildLog, signal: AbortSignal): Promise<FetchedSources>;
   fetchBuildspec(arn: string, signal: AbortSignal): Promise<string>;
+  /** Decrypted values of Parameter Store, at most ten; those that are not there are left out. */
+  fetchParameters(names: string[]): Promise<Map<string, string>>;
+  /** The whole text of a secret. */
+  fetchSecret(reference: SecretReference): Promise<string>;
   restoreCache(machine: Machine, keys: CacheKeys, log: BuildLog, signal: AbortSignal): Promise<void>;
   saveCache(machine: Machine, keys: CacheKeys, selections: Selection[], log: BuildLog, signal: AbortSignal): Promise<void>;
   uploadArtifact(machine: Machine, artifact: CollectedArtifact, log: BuildLog, signal: AbortSignal): Promise<void>;
