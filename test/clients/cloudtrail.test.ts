@@ -9,7 +9,10 @@ import { CloudTrail, type LookupAttributeKey } from '@aws-sdk/client-cloudtrail'
 import { CodeBuild } from '@aws-sdk/client-codebuild';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { IAM } from '@aws-sdk/client-iam';
+import { KMS } from '@aws-sdk/client-kms';
 import { S3 } from '@aws-sdk/client-s3';
+import { SecretsManager } from '@aws-sdk/client-secrets-manager';
+import { SSM } from '@aws-sdk/client-ssm';
 import { STS } from '@aws-sdk/client-sts';
 import { git } from '../../src/git/client.ts';
 import { signGit, withCredentials } from '../support/git.ts';
@@ -50,6 +53,17 @@ async function newUser(name: string) {
   await iam.createUser({ UserName: name });
   const { AccessKey } = await iam.createAccessKey({ UserName: name });
   return { accessKeyId: AccessKey!.AccessKeyId!, secretAccessKey: AccessKey!.SecretAccessKey! };
+}
+
+/** All that is stored, as anybody may look it up. */
+async function everything(): Promise<string> {
+  const texts: string[] = [];
+  for (let NextToken: string | undefined, first = true; first || NextToken; first = false) {
+    const page = await cloudtrail.lookupEvents({ NextToken });
+    for (const { CloudTrailEvent } of page.Events!) texts.push(CloudTrailEvent!);
+    NextToken = page.NextToken;
+  }
+  return texts.join('\n');
 }
 
 /** All that the journal holds. */
@@ -329,7 +343,26 @@ test('no secret is ever written down', async () => {
   secrets.push('Correct-horse-7-battery', 'Staple-9Staple-9');
   const [profile] = await called('CreateLoginProfile');
   assert.equal(profile.requestParameters.password, HIDDEN);
-  const written = (await journal()) + JSON.stringify(await called('CreateLoginProfile')) + JSON.stringify(await called('GetSessionToken'));
+  const kms = new KMS(server.client);
+  const { KeyMetadata } = await kms.createKey({});
+  const KeyId = KeyMetadata!.KeyId!;
+  const plaintext = 'a plain text that nobody may read';
+  const { CiphertextBlob } = await kms.encrypt({ KeyId, Plaintext: Buffer.from(plaintext) });
+  await kms.decrypt({ CiphertextBlob });
+  const dataKey = await kms.generateDataKey({ KeyId, KeySpec: 'AES_256' });
+  secrets.push(plaintext, Buffer.from(plaintext).toString('base64'), Buffer.from(dataKey.Plaintext!).toString('base64'));
+  const ssm = new SSM(server.client);
+  await ssm.putParameter({ Name: '/kept/secret', Type: 'SecureString', Value: 'the value of a parameter' });
+  await ssm.putParameter({ Name: '/kept/secret', Type: 'SecureString', Value: 'the value of a parameter' }).catch(() => {});
+  await ssm.getParameter({ Name: '/kept/secret', WithDecryption: true });
+  secrets.push('the value of a parameter');
+  const secretsManager = new SecretsManager(server.client);
+  await secretsManager.createSecret({ Name: 'kept', SecretString: 'the value of a secret' });
+  await secretsManager.putSecretValue({ SecretId: 'kept', SecretBinary: Buffer.from('the bytes of a secret') });
+  await secretsManager.getSecretValue({ SecretId: 'kept' });
+  secrets.push('the value of a secret', 'the bytes of a secret', Buffer.from('the bytes of a secret').toString('base64'));
+  assert.deepEqual((await called('PutParameter'))[0].requestParameters, { name: '/kept/secret', type: 'SecureString', value: HIDDEN });
+  const written = (await journal()) + (await everything());
   assert.match(written, /secretive/);
   for (const secret of secrets) assert.ok(!written.includes(secret), `${secret.slice(0, 4)}… was written down`);
 });
