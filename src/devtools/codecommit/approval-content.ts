@@ -126,38 +126,54 @@ const POOL_ARN = /^arn:aws[\w-]*:(?:iam|sts)::\d{12}:[\w+=,.@/*-]+$/;
 
 /** Is the pull request's destination (in full) one that the template is for? */
 export function isForDestination({ destinations }: RuleContent, reference: string): boolean {
-  return destinations.length === 0 || destinations.some((pattern) => fits(pattern, reference));
+  return destinations.length === 0 || destinations.some((pattern) => matcher(pattern)(reference));
 }
 
 /** Do the approvals of these identities (ARNs) satisfy every statement? */
 export function isSatisfied({ statements }: RuleContent, approvers: string[]): boolean {
+  const named = approvers.map(approverOf);
   return statements.every(({ needed, pool }) => {
-    const counted = pool.length === 0 ? approvers : approvers.filter((arn) => pool.some((member) => isInPool(member, arn)));
-    return counted.length >= needed;
+    if (pool.length === 0) return named.length >= needed;
+    const members = pool.map(memberMatcher);
+    return named.filter((approver) => members.some((matches) => matches(approver))).length >= needed;
   });
+}
+
+export function isInPool(member: string, arn: string): boolean {
+  return memberMatcher(member)(approverOf(arn));
+}
+
+interface Approver {
+  account: string | undefined;
+  /** His own, and that of the role whose session he is. */
+  arns: string[];
+  /** What he may be called after `CodeCommitApprovers:ACCOUNT:`. */
+  names: string[];
+}
+
+function approverOf(arn: string): Approver {
+  const [, , , , account, ...rest] = arn.split(':');
+  const resource = rest.join(':');
+  const withoutType = resource.slice(resource.indexOf('/') + 1);
+  const names = [resource, withoutType];
+  // Users may lie below a path.
+  if (resource.startsWith('user/')) names.push(withoutType.slice(withoutType.lastIndexOf('/') + 1));
+  const role = arn.replace(/(:assumed-role\/[^/]+)\/.*$/, '$1');
+  return { account, arns: role === arn ? [arn] : [arn, role], names };
 }
 
 /**
  * `CodeCommitApprovers:ACCOUNT:Mary` means the IAM user or federated user of that name; sessions of roles are called `Role/Session`. A
  * member that is the ARN of a role without a session stands for all of its sessions.
  */
-export function isInPool(member: string, arn: string): boolean {
+function memberMatcher(member: string): (approver: Approver) => boolean {
   const [, account, name] = POOL_NAME.exec(member) ?? [];
-  if (name === undefined) return fits(member, arn) || fits(member, withoutSession(arn));
-  const [, , , , owner, ...rest] = arn.split(':');
-  if (account !== owner) return false;
-  const resource = rest.join(':');
-  const withoutType = resource.slice(resource.indexOf('/') + 1);
-  const names = [resource, withoutType];
-  // Users may lie below a path.
-  if (resource.startsWith('user/')) names.push(withoutType.slice(withoutType.lastIndexOf('/') + 1));
-  return names.some((each) => fits(name, each));
+  const fits = matcher(name ?? member);
+  if (name === undefined) return ({ arns }) => arns.some(fits);
+  return (approver) => approver.account === account && approver.names.some(fits);
 }
 
-function withoutSession(arn: string): string {
-  return arn.replace(/(:assumed-role\/[^/]+)\/.*$/, '$1');
-}
-
-function fits(pattern: string, text: string): boolean {
-  return compilePattern(pattern, { wildcards: true, variables: false }).matches(text, () => undefined);
+function matcher(pattern: string): (text: string) => boolean {
+  const compiled = compilePattern(pattern, { wildcards: true, variables: false });
+  return (text) => compiled.matches(text, () => undefined);
 }

@@ -160,7 +160,7 @@ async function create(ctx: RequestContext, tx: Transaction, { id, name }: Reposi
     .executeTakeFirstOrThrow();
   await announceCreated(ctx, tx, repository, made);
   await applyTemplates(ctx, tx, repository, made);
-  return made;
+  return lock(tx, made);
 }
 
 function hashOf({ title, description, targets }: CreateInput): string {
