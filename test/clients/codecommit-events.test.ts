@@ -182,6 +182,7 @@ test('merges are told with what they merged and how, tags with their commits', a
 
 test('a trigger reaches a queue behind a topic, when the topic lets CodeCommit publish', async () => {
   const codecommit = new CodeCommit(server.client);
+  const repositoryName = `pushed-${'x'.repeat(93)}`;
   const sns = new SNS(server.client);
   const sqs = new SQS(server.client);
   const { TopicArn } = await sns.createTopic({ Name: 'pushes' });
@@ -191,28 +192,35 @@ test('a trigger reaches a queue behind a topic, when the topic lets CodeCommit p
     JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Principal: { Service }, Action, Resource }] });
   await sqs.setQueueAttributes({ QueueUrl, Attributes: { Policy: allow('sns.amazonaws.com', 'sqs:SendMessage', Attributes!.QueueArn!) } });
   await sns.subscribe({ TopicArn, Protocol: 'sqs', Endpoint: Attributes!.QueueArn! });
-  await codecommit.createRepository({ repositoryName: 'pushed' });
+  await codecommit.createRepository({ repositoryName });
   const trigger = { name: 'tell', destinationArn: TopicArn!, events: ['all' as const] };
-  const tested = await codecommit.testRepositoryTriggers({ repositoryName: 'pushed', triggers: [trigger] });
+  const tested = await codecommit.testRepositoryTriggers({ repositoryName, triggers: [trigger] });
   await sns.setTopicAttributes({
     TopicArn,
     AttributeName: 'Policy',
     AttributeValue: allow('codecommit.amazonaws.com', 'sns:Publish', TopicArn!),
   });
-  const { configurationId } = await codecommit.putRepositoryTriggers({ repositoryName: 'pushed', triggers: [trigger] });
+  const { configurationId } = await codecommit.putRepositoryTriggers({ repositoryName, triggers: [trigger] });
   const { commitId } = await codecommit.putFile({
-    repositoryName: 'pushed',
+    repositoryName,
     branchName: 'main',
     filePath: 'a',
     fileContent: Buffer.from('a'),
   });
+  const subjects = new Set<string>();
   const records: { eventName: string; eventTriggerConfigId: string; codecommit: { references: unknown } }[] = [];
   while (!records.some((record) => record.eventName === 'ReferenceChanges')) {
     const { Messages = [] } = await sqs.receiveMessage({ QueueUrl, WaitTimeSeconds: 20 });
     assert.ok(Messages.length > 0, 'a message comes');
-    records.push(...Messages.map(({ Body }) => JSON.parse(JSON.parse(Body!).Message).Records[0]));
+    for (const { Body } of Messages) {
+      const { Subject, Message } = JSON.parse(Body!);
+      subjects.add(Subject);
+      records.push(JSON.parse(Message).Records[0]);
+    }
   }
   const record = records.find(({ eventName }) => eventName === 'ReferenceChanges')!;
+  const subject = `CREATE: AWS CodeCommit ${server.region} push: ${repositoryName}`.slice(0, 99);
+  assert.ok(subjects.has(subject), 'the subject of a long name is cut to what SNS takes');
   assert.equal(record.eventTriggerConfigId, configurationId);
   assert.deepEqual(record.codecommit.references, [{ commit: commitId, created: true, ref: 'refs/heads/main' }]);
   const wasTested = records.some(({ eventName }) => eventName === 'TriggerEventTest');

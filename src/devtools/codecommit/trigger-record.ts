@@ -32,8 +32,8 @@ interface RecordedReference {
 
 /** SNS and Lambda take 256 kB; the rest is for what is around the references. */
 const MAX_REFERENCES_BYTES = 192 * 1024;
-/** Of a notification's subject. */
-const MAX_SUBJECT = 100;
+/** Characters of a notification’s subject: SNS takes "less than 100". */
+const MAX_SUBJECT = 99;
 
 interface Occasion {
   repository: Repository;
