@@ -104,6 +104,8 @@ function s3Error(violation: Violation): AwsError {
 function sqsError(violation: Violation): AwsError {
   const member = violation.members.at(-1)!.name;
   if (violation.kind !== 'required') return new AwsError('InvalidParameterValueException', violation.text, { status: 400 });
+  // An empty list does not show in the query form.
+  if (member === 'Entries') return new AwsError('EmptyBatchRequest', 'There should be at least one entry in the request.');
   return new AwsError('MissingRequiredParameterException', `The request must contain the parameter ${member}.`, { status: 400 });
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import {
+  CancelMessageMoveTaskCommand,
   ChangeMessageVisibilityBatchCommand,
   ChangeMessageVisibilityCommand,
   CreateQueueCommand,
@@ -11,6 +12,7 @@ import {
   GetQueueAttributesCommand,
   GetQueueUrlCommand,
   ListDeadLetterSourceQueuesCommand,
+  ListMessageMoveTasksCommand,
   ListQueuesCommand,
   ListQueueTagsCommand,
   type Message,
@@ -21,6 +23,7 @@ import {
   SendMessageCommand,
   SetQueueAttributesCommand,
   SQSClient,
+  StartMessageMoveTaskCommand,
   TagQueueCommand,
   UntagQueueCommand,
 } from '@aws-sdk/client-sqs';
@@ -333,6 +336,59 @@ describe('dead-letter queues', () => {
     await refused(queue('asking', redrive(arnOf('other.fifo'))), 'InvalidParameterValue', /same type/);
     await queue('unwilling', { RedriveAllowPolicy: JSON.stringify({ redrivePermission: 'denyAll' }) });
     await refused(queue('asking', redrive(arnOf('unwilling'))), 'InvalidParameterValue', /RedriveAllowPolicy/);
+  });
+});
+
+describe('message move tasks', () => {
+  const start = (input: { SourceArn: string; DestinationArn?: string; MaxNumberOfMessagesPerSecond?: number }) =>
+    sqs.send(new StartMessageMoveTaskCommand(input));
+  const tasks = async (SourceArn: string) => (await sqs.send(new ListMessageMoveTasksCommand({ SourceArn, MaxResults: 10 }))).Results!;
+
+  /** A source and its dead-letter queue with so many messages in it. */
+  async function failedMessages(name: string, count: number) {
+    const dead = await queue(`${name}-dead`);
+    const deadArn = (await attribute(dead, 'QueueArn'))!;
+    const url = await queue(name, { RedrivePolicy: JSON.stringify({ deadLetterTargetArn: deadArn, maxReceiveCount: 1 }) });
+    for (let at = 0; at < count; at++) await send(url, `${at}`);
+    for (let seen = 0; seen < count; ) seen += (await receive(url, { VisibilityTimeout: 0 })).length;
+    while ((await attribute(dead, 'ApproximateNumberOfMessages')) !== String(count)) await receive(url, { VisibilityTimeout: 0 });
+    return { url, dead, deadArn };
+  }
+
+  test('bring messages back to where they came from', async () => {
+    const { url, deadArn } = await failedMessages('redriven', 3);
+    const { TaskHandle } = await start({ SourceArn: deadArn });
+    assert.ok(TaskHandle);
+    const back: Message[] = [];
+    while (back.length < 3)
+      back.push(...(await receive(url, { WaitTimeSeconds: 20, MessageSystemAttributeNames: ['ApproximateReceiveCount'] })));
+    assert.deepEqual(bodies(back).sort(), ['0', '1', '2']);
+    assert.ok(back.every(({ Attributes }) => Attributes!.ApproximateReceiveCount === '1'));
+    let [task] = await tasks(deadArn);
+    while (task!.Status === 'RUNNING') [task] = await tasks(deadArn);
+    assert.deepEqual([task!.Status, task!.ApproximateNumberOfMessagesMoved, task!.ApproximateNumberOfMessagesToMove], ['COMPLETED', 3, 3]);
+    await refused(sqs.send(new CancelMessageMoveTaskCommand({ TaskHandle })), 'UnsupportedOperation');
+  });
+
+  test('go as slowly as they are told, one at a time, and can be cancelled', async () => {
+    const { dead, deadArn } = await failedMessages('slow', 5);
+    const other = await queue('slow-target');
+    const DestinationArn = await attribute(other, 'QueueArn');
+    const { TaskHandle } = await start({ SourceArn: deadArn, DestinationArn, MaxNumberOfMessagesPerSecond: 1 });
+    await refused(start({ SourceArn: deadArn }), 'UnsupportedOperation', /already a task running/);
+    assert.equal((await receive(other, { WaitTimeSeconds: 20 })).length, 1);
+    const cancelled = await sqs.send(new CancelMessageMoveTaskCommand({ TaskHandle }));
+    assert.ok(cancelled.ApproximateNumberOfMessagesMoved! >= 1);
+    let [task] = await tasks(deadArn);
+    while (task!.Status !== 'CANCELLED') [task] = await tasks(deadArn);
+    assert.notEqual(await attribute(dead, 'ApproximateNumberOfMessages'), '0');
+  });
+
+  test('start only from dead-letter queues', async () => {
+    const SourceArn = (await attribute(await queue('alive'), 'QueueArn'))!;
+    await refused(start({ SourceArn }), 'InvalidParameterValue', /Dead Letter Queue/);
+    await refused(start({ SourceArn: `${SourceArn}-none` }), 'ResourceNotFoundException');
+    await refused(sqs.send(new CancelMessageMoveTaskCommand({ TaskHandle: 'forged' })), 'InvalidParameterValue');
   });
 });
 
