@@ -3,12 +3,15 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Command } from 'commander';
+import { readSealedContent } from '../cloud/s3/encryption.ts';
+import { readRepositoryBlob } from '../devtools/codecommit/repository-keys.ts';
 import { repositoriesToVerify, verifyRepository } from '../devtools/codecommit/verify.ts';
 import { ConfigError, readConfig } from '../platform/config.ts';
 import type { Platform } from '../platform/platform.ts';
-import { BlobNotFoundError, type BlobStore } from '../ports/blobs/port.ts';
+import { BlobKeyError, BlobNotFoundError } from '../ports/blobs/port.ts';
 
 /** What was looked at, and how much of it was not as it should be. */
 interface Tally {
@@ -60,7 +63,7 @@ async function verifyAll(platform: Platform, names: string[], signal: AbortSigna
     process.stdout.write(`${line}\n`);
   };
   await verifyRepositories(platform, names, signal, tally, progress, tell);
-  if (names.length === 0) await verifyBlobs(platform.blobs, signal, tally, progress, tell);
+  if (names.length === 0) await verifyBlobs(platform, signal, tally, progress, tell);
   progress.clear();
   return tally;
 }
@@ -96,28 +99,30 @@ async function verifyRepositories(
 
 /** All but the packs, which were read with their repositories. */
 async function verifyBlobs(
-  blobs: BlobStore,
+  platform: Platform,
   signal: AbortSignal,
   tally: Tally,
   progress: Progress,
   tell: (line: string) => void,
 ): Promise<void> {
-  for await (const key of blobs.keys('')) {
+  for await (const key of platform.blobs.keys('')) {
     signal.throwIfAborted();
     if (tally.packs.has(key)) continue;
     progress.show(`blob ${tally.blobs + 1}: ${key}`);
-    const fault = await verifyBlob(blobs, key);
+    const fault = await verifyBlob(platform, key);
     tally.blobs++;
     if (fault !== undefined) tell(`blob ${key}: ${fault}`);
   }
 }
 
-async function verifyBlob(blobs: BlobStore, key: string): Promise<string | undefined> {
+async function verifyBlob(platform: Platform, key: string): Promise<string | undefined> {
   try {
-    const info = await blobs.head(key);
+    const info = await platform.blobs.head(key);
     if (!info) return undefined;
     const digest = createHash('sha256');
-    const body = await blobs.get(key);
+    const body = await readBlob(platform, key);
+    // It waits for its deletion; that its ends decrypt is known by now.
+    if (!body) return undefined;
     body.on('data', (chunk: Buffer) => digest.update(chunk));
     await finished(body);
     return digest.digest('hex') === info.sha256 ? undefined : 'its bytes are not those that were stored';
@@ -125,6 +130,16 @@ async function verifyBlob(blobs: BlobStore, key: string): Promise<string | undef
     // Deleted since it was listed.
     if (error instanceof BlobNotFoundError) return undefined;
     return (error as Error).message;
+  }
+}
+
+/** Also what is under a KMS key, which its service opens as itself; undefined when its key went with whom it belonged to. */
+async function readBlob(platform: Platform, key: string): Promise<Readable | undefined> {
+  try {
+    return await platform.blobs.get(key);
+  } catch (error) {
+    if (!(error instanceof BlobKeyError)) throw error;
+    return (await readRepositoryBlob(platform, key)) ?? (await readSealedContent(platform, key));
   }
 }
 

@@ -5,6 +5,7 @@ import type { BlobStore } from '../ports/blobs/port.ts';
 import { GitCache } from './cache.ts';
 import { CloneCache } from './clone-cache.ts';
 import { ObjectReaders } from './object-reader.ts';
+import { RepositoryKeys } from './repository-keys.ts';
 
 export interface GitStore {
   readonly cache: GitCache;
@@ -13,19 +14,25 @@ export interface GitStore {
   readonly blobs: BlobStore;
 }
 
+/** The blobs are under their repositories' keys, so a repository must be unlocked before its packs are read or written. */
+export interface KeyedGitStore extends GitStore {
+  readonly keys: RepositoryKeys;
+}
+
 export function createGitStore(dataDir: string, blobs: BlobStore): GitStore {
   const cache = new GitCache(path.join(dataDir, 'cache', 'git'), blobs);
   const clones = new CloneCache(path.join(dataDir, 'cache', 'clones'));
   return { cache, readers: new ObjectReaders(cache), clones, blobs };
 }
 
-const stores = new WeakMap<object, GitStore>();
+const stores = new WeakMap<object, KeyedGitStore>();
 
 /** The one store of this platform; a request's context counts as its platform. */
-export function gitStore(platform: Pick<Platform, 'config' | 'blobs'>): GitStore {
+export function gitStore(platform: Pick<Platform, 'config' | 'blobs'>): KeyedGitStore {
   let store = stores.get(platform.config);
   if (!store) {
-    store = createGitStore(platform.config.dataDir, platform.blobs);
+    const keys = new RepositoryKeys();
+    store = { ...createGitStore(platform.config.dataDir, keys.guard(platform.blobs)), keys };
     stores.set(platform.config, store);
   }
   return store;

@@ -2,6 +2,7 @@
  * Data keys of services that encrypt what they keep under KMS keys that users name. Every use is a call of KMS for the principal who asks, so the
  * key's policy decides; what KMS answered holds for a few seconds, or until a key or a permission changes.
  */
+import type { Clients } from './aws.ts';
 import type { Signals } from './platform.ts';
 import type { RequestContext } from './service.ts';
 
@@ -34,7 +35,7 @@ type Caller = Pick<RequestContext, 'aws' | 'principal' | 'signals'>;
 
 /** A new data key under the KMS key that `keyId` names. Errors are those of KMS. */
 export async function newDataKey(caller: Caller, use: KeyUse & { keyId: string }): Promise<DataKey> {
-  const { kms } = caller.aws.asPrincipal(caller.principal, use.region, use.service);
+  const { kms } = clientsOf(caller, use);
   const made = await kms.generateDataKey({ KeyId: use.keyId, KeySpec: 'AES_256', EncryptionContext: use.context });
   return { wrapped: Buffer.from(made.CiphertextBlob!), key: Buffer.from(made.Plaintext!), keyArn: made.KeyId! };
 }
@@ -44,17 +45,19 @@ export function sharedDataKey(caller: Caller, use: KeyUse & { keyId: string }): 
   return answers(caller).get([...nameOf(caller, use), use.keyId], () => newDataKey(caller, use));
 }
 
-/** The data key again. Errors are those of KMS: of a key that is disabled, pending deletion, or not the principal's to use. */
-export function openDataKey(caller: Caller, use: KeyUse & { wrapped: Uint8Array }): Promise<Buffer> {
+/** The data key again; `keyId` where it is known which KMS key it is under. Errors are those of KMS: of a key that is disabled, pending deletion, or not the principal's to use. */
+export function openDataKey(caller: Caller, use: KeyUse & { wrapped: Uint8Array; keyId?: string }): Promise<Buffer> {
   return answers(caller).get([...nameOf(caller, use), Buffer.from(use.wrapped).toString('base64')], async () => {
-    // What a service does by itself it does as itself; else it goes on for the principal.
-    const ofService = caller.principal.type === 'Service' && caller.principal.service === `${use.service}.amazonaws.com`;
-    const { kms } = ofService
-      ? caller.aws.asService(use.service, { account: caller.principal.account, region: use.region })
-      : caller.aws.asPrincipal(caller.principal, use.region, use.service);
-    const opened = await kms.decrypt({ CiphertextBlob: use.wrapped, EncryptionContext: use.context });
+    const { kms } = clientsOf(caller, use);
+    const opened = await kms.decrypt({ KeyId: use.keyId, CiphertextBlob: use.wrapped, EncryptionContext: use.context });
     return Buffer.from(opened.Plaintext!);
   });
+}
+
+/** What a service does by itself it does as itself; else it goes on for the principal. */
+function clientsOf({ aws, principal }: Caller, { service, region }: KeyUse): Pick<Clients, 'kms'> {
+  const itself = principal.type === 'Service' && principal.service === `${service}.amazonaws.com`;
+  return itself ? aws.asService(service, { account: principal.account, region }) : aws.asPrincipal(principal, region, service);
 }
 
 /** To be called where a change was committed; other processes get the signal. */

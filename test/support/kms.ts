@@ -1,5 +1,7 @@
 /** What the KMS tests share. */
+import { randomBytes } from 'node:crypto';
 import { CreateKeyCommand, type CreateKeyCommandInput, type KeyMetadata, KMSClient } from '@aws-sdk/client-kms';
+import type { AwsClients } from '../../src/platform/aws.ts';
 import type { TestServer } from './server.ts';
 
 export function kmsClient(server: Pick<TestServer, 'client'>): KMSClient {
@@ -19,4 +21,21 @@ export async function failure(call: Promise<unknown>): Promise<string> {
     return `${name}: ${message}`;
   }
   throw new Error('The call succeeded.');
+}
+
+/** Stands in for the clients of services where only data keys are asked for: what it sealed it opens again. */
+export function dataKeysStandIn(): AwsClients {
+  const sealed = new Map<string, Buffer>();
+  const kms = {
+    async generateDataKey({ KeyId }: { KeyId: string }) {
+      const [CiphertextBlob, Plaintext] = [randomBytes(16), randomBytes(32)];
+      sealed.set(CiphertextBlob.toString('hex'), Plaintext);
+      return { CiphertextBlob, Plaintext, KeyId };
+    },
+    decrypt: async ({ CiphertextBlob }: { CiphertextBlob: Uint8Array }) => ({
+      Plaintext: sealed.get(Buffer.from(CiphertextBlob).toString('hex'))!,
+    }),
+  };
+  const clients = () => ({ kms });
+  return { asPrincipal: clients, asService: clients } as unknown as AwsClients;
 }

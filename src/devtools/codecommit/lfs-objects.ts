@@ -2,12 +2,14 @@
 import { createHash } from 'node:crypto';
 import { type Readable, Transform } from 'node:stream';
 import { sql } from 'kysely';
+import { gitStore } from '../../git/store.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
 import type { ByteRange } from '../../ports/blobs/port.ts';
 import type { Repository } from './repository.ts';
 import { repositoryMissing } from './repository.ts';
+import { unlockById } from './repository-keys.ts';
 
 declare module '../../platform/platform.ts' {
   interface Tables {
@@ -74,10 +76,11 @@ export async function storeLfsObject(
       )
       .execute();
   });
+  await unlockById(platform, repository.id);
   const checked = new Checked(object);
   body.once('error', (error) => checked.destroy(error));
   body.once('close', () => body.readableEnded || checked.destroy(new Error('The upload broke off.')));
-  await platform.blobs.put(keyOf(repository.id, object.oid), body.pipe(checked), signal);
+  await gitStore(platform).blobs.put(keyOf(repository.id, object.oid), body.pipe(checked), signal);
   const makeLive = async (tx: Transaction) => {
     await requireRepository(tx, repository);
     const { numUpdatedRows } = await tx.sql
@@ -102,8 +105,9 @@ async function requireRepository(tx: Transaction, { id, name }: Pick<Repository,
   if (rows.length === 0) throw repositoryMissing(name);
 }
 
-export function readLfsObject(platform: Platform, repositoryId: string, oid: string, range?: ByteRange): Promise<Readable> {
-  return platform.blobs.get(keyOf(repositoryId, oid), range);
+export async function readLfsObject(platform: Platform, repositoryId: string, oid: string, range?: ByteRange): Promise<Readable> {
+  await unlockById(platform, repositoryId);
+  return gitStore(platform).blobs.get(keyOf(repositoryId, oid), range);
 }
 
 /** Part of the deletion of a repository. */

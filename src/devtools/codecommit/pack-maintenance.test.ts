@@ -3,10 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { dataKeysStandIn } from '../../../test/support/kms.ts';
 import { openPlatform, type TestPlatform } from '../../../test/support/platform.ts';
 import { runGit } from '../../git/program.ts';
 import { gitStore } from '../../git/store.ts';
 import type { Config } from '../../platform/config.ts';
+import { SignalHub } from '../../platform/signals.ts';
 import type { BlobFault } from '../../ports/blobs/dummy.ts';
 import { createDummyBlobs } from '../../ports/blobs/dummy.ts';
 import { combinePacks } from './pack-maintenance.ts';
@@ -25,8 +27,14 @@ let id: string;
 
 before(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'penstock-maintenance-'));
-  const config = { dataDir: home, region: 'us-east-1', endpoints: { http: '', https: undefined, ssh: undefined } } as Config;
-  tested = await openPlatform(codecommit, { config, blobs: createDummyBlobs(faults), now: () => new Date(now) });
+  const config = {
+    dataDir: home,
+    region: 'us-east-1',
+    repositoryLimit: 0,
+    endpoints: { http: '', https: undefined, ssh: undefined },
+  } as Config;
+  const parts = { config, blobs: createDummyBlobs(faults), aws: dataKeysStandIn(), signals: new SignalHub() };
+  tested = await openPlatform(codecommit, { ...parts, now: () => new Date(now) });
 });
 after(async () => {
   gitStore(tested.platform).readers.closeAll();

@@ -11,6 +11,7 @@ import { retireLfsObjects } from './lfs-objects.ts';
 import { retireAll } from './packs.ts';
 import type { Repository } from './repository.ts';
 import { findRepository, lookUpRepository, onRepository, repositoryArn, repositoryMissing } from './repository.ts';
+import { newRepositoryKey } from './repository-keys.ts';
 import { checkTags } from './tags.ts';
 
 const PAGE = 1000;
@@ -20,16 +21,15 @@ const UNIQUE_VIOLATION = '23505';
 
 export const createRepository = operation('codecommit', 'CreateRepository', {
   authorize: ({ repositoryName, tags }, ctx) => ({ resource: repositoryArn(ctx, repositoryName), requestTags: tags }),
-  partial: 'kmsKeyId: there are no keys of customers yet, so any is EncryptionKeyNotFoundException',
   async handle(ctx, { repositoryName, repositoryDescription, tags = {}, kmsKeyId }) {
     checkName(repositoryName);
     checkDescription(repositoryDescription);
     checkTags(tags);
-    if (kmsKeyId !== undefined) throw ctx.error('EncryptionKeyNotFoundException', `No encryption key was found for ${kmsKeyId}.`);
     await checkLimit(ctx, repositoryName);
     const now = ctx.now();
+    const id = randomUUID();
     const repository: Repository = {
-      id: randomUUID(),
+      id,
       account: ctx.account,
       region: ctx.region,
       name: repositoryName,
@@ -39,6 +39,7 @@ export const createRepository = operation('codecommit', 'CreateRepository', {
       tags,
       created_at: now,
       updated_at: now,
+      ...(await newRepositoryKey(ctx, { id, region: ctx.region }, kmsKeyId)),
     };
     if (!(await creation(ctx, repository))) throw nameTaken(repositoryName);
     return { repositoryMetadata: describe(ctx, repository) };
@@ -204,6 +205,7 @@ function describe(ctx: Pick<RequestContext, 'config'>, repository: Repository): 
     cloneUrlHttp: `${endpoints.http}${path}`,
     cloneUrlSsh: endpoints.ssh && `${endpoints.ssh}${path}`,
     Arn: repositoryArn(repository, repository.name),
+    kmsKeyId: repository.kms_key_id ?? undefined,
   };
 }
 

@@ -9,6 +9,7 @@ import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Check, RequestContext } from '../../platform/service.ts';
+import { unlock } from './repository-keys.ts';
 import type { RepositoriesTable } from './tables.ts';
 
 export type Repository = Selectable<RepositoriesTable>;
@@ -95,9 +96,11 @@ export interface OpenRepository {
   info(id: string): Promise<ObjectInfo | undefined>;
 }
 
-type Known = Pick<Repository, 'id' | 'generation' | 'name'>;
+type Known = Pick<Repository, 'id' | 'generation' | 'name' | 'account' | 'region' | 'kms_key_id' | 'wrapped_key' | 'key_managed'>;
 
-export async function openRepository(platform: Platform, repository: Known): Promise<OpenRepository> {
+/** For a request's context its principal must be allowed to use the repository's key, else CodeCommit itself. */
+export async function openRepository(platform: Platform | RequestContext, repository: Known): Promise<OpenRepository> {
+  await unlock(platform, repository);
   const { cache, readers } = gitStore(platform);
   const ready = await cache.ready(repository.id, repository.generation, () => loadState(platform, repository.id));
   if (!ready) throw repositoryMissing(repository.name);
@@ -107,8 +110,9 @@ export async function openRepository(platform: Platform, repository: Known): Pro
   };
 }
 
-/** The repository as git's own programs can serve it. */
-export async function openView(platform: Platform, repository: Known): Promise<View> {
+/** The repository as git's own programs can serve it; as `openRepository`. */
+export async function openView(platform: Platform | RequestContext, repository: Known): Promise<View> {
+  await unlock(platform, repository);
   const view = await gitStore(platform).cache.open(repository.id, repository.generation, () => loadState(platform, repository.id));
   if (!view) throw repositoryMissing(repository.name);
   return view;

@@ -15,6 +15,7 @@ import * as comments from './comments.ts';
 import { batchGetCommits, getCommit } from './commits.ts';
 import { createCommit } from './create-commit.ts';
 import { getDifferences } from './differences.ts';
+import { updateRepositoryEncryptionKey } from './encryption.ts';
 import { listFileCommitHistory } from './file-history.ts';
 import { deleteFile, getBlob, getFile, putFile } from './files.ts';
 import { getFolder } from './folders.ts';
@@ -115,6 +116,7 @@ export const codecommit = defineService('codecommit', {
     putRepositoryTriggers,
     getRepositoryTriggers,
     testRepositoryTriggers,
+    updateRepositoryEncryptionKey,
     uploadArchive,
   },
   jobs: { [DELIVER_TRIGGER]: deliverTrigger },

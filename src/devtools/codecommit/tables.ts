@@ -12,6 +12,10 @@ export interface RepositoriesTable {
   tags: JSONColumnType<Record<string, string>>;
   created_at: Date;
   updated_at: Date;
+  /** ARN */
+  kms_key_id: string | null;
+  wrapped_key: string | null;
+  key_managed: boolean;
 }
 
 export interface RefsTable {

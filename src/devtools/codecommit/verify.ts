@@ -1,9 +1,12 @@
 /** All that is stored of repositories, proven one by one: the work behind `penstock verify`. */
 import type { RepositoryState } from '../../git/cache.ts';
+import { gitStore } from '../../git/store.ts';
 import { type Fault, verifyState } from '../../git/verify.ts';
+import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Repository } from './repository.ts';
 import { loadState } from './repository.ts';
+import { unlock } from './repository-keys.ts';
 
 export interface Verified {
   repository: Pick<Repository, 'account' | 'region' | 'name'>;
@@ -21,7 +24,7 @@ export async function repositoriesToVerify(platform: Pick<Platform, 'read'>, nam
 
 /** Undefined when the repository was deleted meanwhile. */
 export async function verifyRepository(
-  platform: Pick<Platform, 'read' | 'blobs'>,
+  platform: Platform,
   repository: Repository,
   scratch: string,
   signal: AbortSignal,
@@ -29,11 +32,28 @@ export async function verifyRepository(
   for (;;) {
     const state = await loadState(platform, repository.id);
     if (!state) return undefined;
-    const faults = await verifyState(platform.blobs, scratch, state, signal);
+    const faults = await verifyUnlocked(platform, repository, scratch, state, signal);
     // A pack may be replaced, and its blob deleted, while we read: then what we saw is not how it is.
     if (faults.length > 0 && !(await isStill(platform, repository.id, state))) continue;
     return { repository, packs: state.packs.map(({ blobKey }) => blobKey), references: state.refs.length, faults };
   }
+}
+
+/** Whatever the key's state, nothing can be said of what cannot be opened. */
+async function verifyUnlocked(
+  platform: Platform,
+  repository: Repository,
+  scratch: string,
+  state: RepositoryState,
+  signal: AbortSignal,
+): Promise<Fault[]> {
+  try {
+    await unlock(platform, repository);
+  } catch (error) {
+    if (!(error instanceof AwsError)) throw error;
+    return state.packs.map(({ blobKey }) => ({ kind: 'blob', name: blobKey, reason: error.message }));
+  }
+  return verifyState(gitStore(platform).blobs, scratch, state, signal);
 }
 
 async function isStill(platform: Pick<Platform, 'read'>, id: string, { packs }: RepositoryState): Promise<boolean> {

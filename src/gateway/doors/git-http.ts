@@ -8,6 +8,7 @@ import { createGunzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Repository } from '../../devtools/codecommit/repository.ts';
 import { lookUpReferences, openRepository, openView } from '../../devtools/codecommit/repository.ts';
+import { unlock } from '../../devtools/codecommit/repository-keys.ts';
 import { FLUSH, packet } from '../../git/pkt-line.ts';
 import { advertisement } from '../../git/receive-request.ts';
 import { gitStore } from '../../git/store.ts';
@@ -85,11 +86,12 @@ async function answer(
   return reply;
 }
 
-async function advertise({ gateway, reply, repository, version }: GitCall, service: GitService): Promise<void> {
+async function advertise({ gateway, reply, access, repository, version }: GitCall, service: GitService): Promise<void> {
   let body: Buffer;
   if (service === 'git-upload-pack') {
-    body = await uploadAdvertisement(await openView(gateway.platform, repository), version);
+    body = await uploadAdvertisement(await openView(access.caller.context, repository), version);
   } else {
+    await unlock(access.caller.context, repository);
     body = Buffer.concat([
       packet('# service=git-receive-pack\n'),
       FLUSH,
@@ -102,14 +104,14 @@ async function advertise({ gateway, reply, repository, version }: GitCall, servi
 }
 
 async function serveFetch({ gateway, request, reply, access, repository, version, gone }: GitCall): Promise<void> {
-  const view = await openView(gateway.platform, repository);
+  const view = await openView(access.caller.context, repository);
   access.dataTransferred = true;
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-upload-pack-result' });
   await uploadPack(view, version, bodyOf(request), reply.raw, gone, gitStore(gateway.platform).clones);
 }
 
-async function servePush({ gateway, request, reply, access, repository, gone }: GitCall): Promise<void> {
-  await openRepository(gateway.platform, repository);
+async function servePush({ request, reply, access, repository, gone }: GitCall): Promise<void> {
+  await openRepository(access.caller.context, repository);
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-receive-pack-result' });
   await takePush(access, repository, { input: bodyOf(request), output: reply.raw, signal: gone });
 }

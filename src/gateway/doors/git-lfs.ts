@@ -5,6 +5,7 @@
 import type { FastifyRequest } from 'fastify';
 import { findLfsObjects, type LfsObject } from '../../devtools/codecommit/lfs-objects.ts';
 import type { Repository } from '../../devtools/codecommit/repository.ts';
+import { unlock } from '../../devtools/codecommit/repository-keys.ts';
 import type { GitAccess } from './git-access.ts';
 import { requirePush, withLfsAccess } from './git-lfs-access.ts';
 import { answerLfs, LfsError, readJson } from './git-lfs-answers.ts';
@@ -47,6 +48,7 @@ async function batch(
   if (objects.length > MAX_OBJECTS) throw new LfsError(413, `One request may name ${MAX_OBJECTS} objects, not ${objects.length}.`);
   const reference = (ref as { name?: unknown } | null | undefined)?.name;
   if (operation === 'upload' && typeof reference === 'string') await requirePush(access, repository, reference);
+  await unlock(access.caller.context, repository);
   const present = await findLfsObjects(
     platform,
     repository.id,

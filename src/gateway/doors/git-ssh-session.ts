@@ -110,7 +110,7 @@ async function showWayToLargeFiles(client: SshClient, channel: ServerChannel, na
 }
 
 async function serveFetch(access: GitAccess, repository: Repository, conversation: Conversation, version: 0 | 1 | 2): Promise<number> {
-  const view = await openView(access.gateway.platform, repository);
+  const view = await openView(access.caller.context, repository);
   access.dataTransferred = true;
   const status = await uploadSession(view, version, conversation);
   conversation.signal.throwIfAborted();
@@ -120,7 +120,7 @@ async function serveFetch(access: GitAccess, repository: Repository, conversatio
 
 async function servePush(access: GitAccess, repository: Repository, conversation: Conversation, version: 0 | 1 | 2): Promise<number> {
   const { platform } = access.gateway;
-  await openRepository(platform, repository);
+  await openRepository(access.caller.context, repository);
   conversation.output.write(Buffer.concat([...advertisement(await lookUpReferences(platform, repository.id), version === 1)]));
   await takePush(access, repository, conversation);
   await conversation.end();
