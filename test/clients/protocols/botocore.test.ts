@@ -92,14 +92,15 @@ describe('botocore', { skip: hasBotocore ? false : 'python3 with botocore is not
       const operation = Object.values(model.operations).find(({ errors, http }) => errors && http.method !== 'HEAD')!;
       const shapeName = operation.errors![0]!.shape;
       const shape = model.shapes[shapeName]!;
-      const code = shape.error?.code ?? shapeName;
-      server.answer = { error: { code, message: 'It <is> "so" & ü', requestId: 'request-2' } };
+      const known = shape.error ?? shape.queryError;
+      const code = known?.code ?? shapeName;
+      server.answer = { error: { code: shape.error?.code ?? shapeName, message: 'It <is> "so" & ü', requestId: 'request-2' } };
       const { error, unknown } = await call(service, operation.name, inputFor(model, operation.name));
       if (unknown) return context.skip(`This botocore has no ${service}.`);
       assert.equal(error.Error.Code, code);
       assert.equal(error.Error.Message, 'It <is> "so" & ü');
       assert.equal(error.ResponseMetadata.RequestId, 'request-2');
-      assert.equal(error.ResponseMetadata.HTTPStatusCode, shape.error?.httpStatusCode ?? (shape.fault ? 500 : 400));
+      assert.equal(error.ResponseMetadata.HTTPStatusCode, known?.httpStatusCode ?? (shape.fault ? 500 : 400));
     });
   }
 });
