@@ -40,7 +40,8 @@ async function openQueue(): Promise<void> {
   const QueueName = 'reviews';
   const Resource = `arn:aws:sqs:${server.region}:${server.account}:${QueueName}`;
   const events = new EventBridge(server.client);
-  const { RuleArn } = await events.putRule({ Name: 'to-queue', EventPattern: JSON.stringify({ source: ['aws.codecommit'] }) });
+  const EventPattern = JSON.stringify({ source: ['aws.codecommit'], 'detail-type': [{ prefix: 'CodeCommit ' }] });
+  const { RuleArn } = await events.putRule({ Name: 'to-queue', EventPattern });
   const Statement = [
     {
       Effect: 'Allow',

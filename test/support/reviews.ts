@@ -42,7 +42,9 @@ export class Reviews {
   static async open(server: TestServer): Promise<Reviews> {
     const events = new EventBridge(server.client);
     await new CloudWatchLogs(server.client).createLogGroup({ logGroupName });
-    await events.putRule({ Name: 'reviews', EventPattern: JSON.stringify({ source: ['aws.codecommit'] }) });
+    // Not the calls, which CloudTrail tells.
+    const EventPattern = JSON.stringify({ source: ['aws.codecommit'], 'detail-type': [{ prefix: 'CodeCommit ' }] });
+    await events.putRule({ Name: 'reviews', EventPattern });
     const Arn = `arn:aws:logs:${server.region}:${server.account}:log-group:${logGroupName}`;
     await events.putTargets({ Rule: 'reviews', Targets: [{ Id: 'log', Arn }] });
     return new Reviews(server);
