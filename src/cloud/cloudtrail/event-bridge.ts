@@ -1,4 +1,5 @@
 /** `AWS API Call via CloudTrail`: changes, as events for the rules of the default bus. Only those that some rule waits for are sent at all. */
+import { isAway } from '../../platform/database/pool.ts';
 import { compilePattern, type Predicate } from '../../platform/event-patterns/patterns.ts';
 import type { AwsEvent, Platform } from '../../platform/platform.ts';
 import type { Rendered } from './render.ts';
@@ -39,7 +40,18 @@ function toEvent({ account, region, time, record }: Rendered): AwsEvent {
   return { account, region, source, detailType: DETAIL_TYPE, resources: [], detail: record, time: new Date(time) };
 }
 
-async function predicatesOf(platform: Platform, { account, region }: Rendered): Promise<Predicate[]> {
+/** When EventBridge cannot be asked (it may be elsewhere), the audit goes on without it; not when it is the database that is away. */
+async function predicatesOf(platform: Platform, place: Rendered): Promise<Predicate[]> {
+  try {
+    return await askForRules(platform, place);
+  } catch (error) {
+    if (isAway(error)) throw error;
+    platform.log.warn({ error: (error as Error).message }, 'the rules of the default bus could not be read: no rule gets these calls');
+    return [];
+  }
+}
+
+async function askForRules(platform: Platform, { account, region }: Rendered): Promise<Predicate[]> {
   const { events } = platform.aws.asService('cloudtrail', { account, region });
   const predicates: Predicate[] = [];
   let NextToken: string | undefined;
