@@ -1,16 +1,15 @@
 /** Finding pull requests and telling what they are. */
-import { mergeBase } from '../../git/history.ts';
-import { gitStore } from '../../git/store.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { Check, RequestContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { describeRule, rulesOf } from './approval-rows.ts';
 import { isArn, requireIdentity } from './identities.ts';
+import { baseOf } from './merge-bases.ts';
 import { openToken, pageOf, pageSize } from './pages.ts';
 import type { PullRequest } from './pull-request-changes.ts';
 import type { Repository } from './repository.ts';
-import { findRepository, onRepository, openRepository } from './repository.ts';
+import { findRepository, onRepository } from './repository.ts';
 
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
@@ -223,9 +222,4 @@ export async function describe(ctx: RequestContext, found: FoundPullRequest): Pr
       },
     ],
   };
-}
-
-async function baseOf(ctx: RequestContext, repository: Repository, source: string, destination: string): Promise<string | undefined> {
-  await openRepository(ctx, repository);
-  return mergeBase(gitStore(ctx).cache.base(repository.id), source, destination);
 }
