@@ -4,7 +4,9 @@ import {
   DeleteMessageCommand,
   GetQueueAttributesCommand,
   type Message,
+  type QueueAttributeName,
   ReceiveMessageCommand,
+  SendMessageCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 
@@ -41,3 +43,24 @@ export async function receiveAll(sqs: SQSClient, QueueUrl: string, count: number
   }
   return all;
 }
+
+/** Calls in few words, by a client that is there once the test's server is. */
+export function queueTools(client: () => SQSClient) {
+  return {
+    async queue(QueueName: string, Attributes: Partial<Record<QueueAttributeName, string>> = {}): Promise<string> {
+      return (await client().send(new CreateQueueCommand({ QueueName, Attributes }))).QueueUrl!;
+    },
+    async attribute(QueueUrl: string, name: QueueAttributeName): Promise<string | undefined> {
+      const { Attributes } = await client().send(new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [name] }));
+      return Attributes?.[name];
+    },
+    send: (QueueUrl: string, MessageBody: string, more: object = {}) =>
+      client().send(new SendMessageCommand({ QueueUrl, MessageBody, ...more })),
+    async receive(QueueUrl: string, more: object = {}): Promise<Message[]> {
+      const { Messages } = await client().send(new ReceiveMessageCommand({ QueueUrl, MaxNumberOfMessages: 10, ...more }));
+      return Messages ?? [];
+    },
+  };
+}
+
+export const bodies = (messages: Message[]): string[] => messages.map(({ Body }) => Body!);
