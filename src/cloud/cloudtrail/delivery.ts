@@ -32,7 +32,7 @@ export const deliveries: Reconciler = {
     const trail = await trailBy(platform, arn);
     if (!trail) return;
     while (!signal.aborted) {
-      const delivery = (await begunDelivery(platform, arn)) ?? (await beginDelivery(platform, trail));
+      const delivery = (await begunDelivery(platform, trail)) ?? (await beginDelivery(platform, trail));
       if (!delivery) return;
       if (!(await finish(platform, trail, delivery))) return;
     }
@@ -58,14 +58,19 @@ export function trailBy(platform: Platform, arn: string): Promise<Trail | undefi
   return platform.read.selectFrom('cloudtrail.trails').selectAll().where('arn', '=', arn).executeTakeFirst();
 }
 
-function begunDelivery(platform: Platform, arn: string): Promise<Delivery | undefined> {
-  return platform.read
+/** One whose file may be there or not. After the trail got another bucket, it goes there. */
+async function begunDelivery(platform: Platform, trail: Trail): Promise<Delivery | undefined> {
+  const begun = await platform.read
     .selectFrom('cloudtrail.deliveries')
     .selectAll()
-    .where('trail', '=', arn)
+    .where('trail', '=', trail.arn)
     .where('delivered_at', 'is', null)
     .orderBy('created_at')
     .executeTakeFirst();
+  if (!begun || begun.bucket === trail.settings.S3BucketName) return begun;
+  const { bucket, key } = newDelivery(trail, begun.region, begun.chunks, begun.created_at);
+  await platform.transaction((tx) => tx.sql.updateTable('cloudtrail.deliveries').set({ bucket, key }).where('id', '=', begun.id).execute());
+  return { ...begun, bucket, key };
 }
 
 /** Takes what waits of one region, when any of it is due; undefined when there is nothing. */

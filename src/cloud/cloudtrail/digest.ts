@@ -30,16 +30,27 @@ export const digests: Reconciler = {
       const begun = (await begunDigest(platform, arn, region)) ?? (await beginDigest(platform, trail, region));
       if (begun) await finish(platform, trail, begun);
     }
-    if (!trail.logging) return;
+    if (!trail.logging && !(await undigested(platform)).has(arn)) return;
     await platform.transaction((tx) => tx.reconcile(DIGEST, arn, new Date(lastBoundary(platform).getTime() + intervalMs(platform))));
   },
   async pending(platform) {
     const trails = await platform.read.selectFrom('cloudtrail.trails').select(['arn', 'settings']).where('logging', '=', true).execute();
-    const due = new Set<string>();
-    for (const { arn, settings } of trails) if (settings.LogFileValidationEnabled) due.add(arn);
-    return [...due];
+    const logging = trails.filter(({ settings }) => settings.LogFileValidationEnabled).map(({ arn }) => arn);
+    return [...new Set([...logging, ...(await undigested(platform))])];
   },
 };
+
+/** Trails with files that are still to be in a digest, also after they were stopped. */
+async function undigested(platform: Platform): Promise<Set<string>> {
+  const rows = await platform.read
+    .selectFrom('cloudtrail.deliveries')
+    .innerJoin('cloudtrail.trails', 'cloudtrail.trails.arn', 'cloudtrail.deliveries.trail')
+    .select(['trail', 'settings'])
+    .distinctOn('trail')
+    .where('digested', '=', false)
+    .execute();
+  return new Set(rows.filter(({ settings }) => settings.LogFileValidationEnabled).map(({ trail }) => trail));
+}
 
 function intervalMs({ config }: Platform): number {
   return config.cloudtrail.digestSeconds * 1000;

@@ -14,7 +14,7 @@ const CHUNKS_AT_ONCE = 16;
 /** One call looks through no more than this; its NextToken leads on. */
 const MAX_CHUNKS = 256;
 /** What was answered just now is found at once, unless the server is so busy that it stores it later. */
-const FRESH_MS = 2_000;
+const FRESH_MS = 5_000;
 /** Above every event id. */
 const LAST = '~';
 

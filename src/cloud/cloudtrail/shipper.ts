@@ -25,9 +25,11 @@ const MAX_PAUSE_MS = 2_000;
 /** So much that waits is not let grow for the sake of speed: the disk is not endless. */
 const URGENT_BYTES = 4 * 1024 * 1024 * 1024;
 const RETRY_MS = 2_000;
+const HURRIED_RETRY_MS = 50;
 const LOOK_FOR_LEFT_MS = 5_000;
 /** How long a stop waits for what is not shipped yet; the next start does the rest. */
 const STOP_MS = 5_000;
+const LAST_BATCH_MS = 2_000;
 
 export class Shipper {
   readonly #platform: Platform;
@@ -36,6 +38,7 @@ export class Shipper {
   readonly #places = new Map<string, number>();
   readonly #timers: NodeJS.Timeout[];
   #running: Promise<void> | undefined;
+  #pause = new AbortController();
   #lastTick = performance.eventLoopUtilization();
   #skipped = 0;
   #stopped = false;
@@ -55,6 +58,7 @@ export class Shipper {
     const behind = (): boolean =>
       target.some(({ segment, size }) => this.#journal.segments.includes(segment) && this.#placeOf(segment) < size);
     this.#hurry = true;
+    this.#pause.abort();
     try {
       while (behind() && performance.now() < deadline) {
         await Promise.race([this.#wake(), delay(Math.max(0, deadline - performance.now()), undefined, { ref: false })]);
@@ -69,7 +73,9 @@ export class Shipper {
     this.#journal.close();
     await this.flush(STOP_MS);
     this.#stopped = true;
-    await this.#running;
+    this.#pause.abort();
+    // A database that is away does not keep the process: the next start does the rest.
+    await Promise.race([this.#running, delay(LAST_BATCH_MS, undefined, { ref: false })]);
   }
 
   #tick(): void {
@@ -86,7 +92,7 @@ export class Shipper {
     this.#running ??= this.#shipAll()
       .catch(async (error) => {
         this.#platform.log.warn({ error: (error as Error).message }, 'the audit journal could not be stored; tried again soon');
-        await delay(this.#hurry ? 50 : RETRY_MS, undefined, { ref: false });
+        await this.#rest(this.#hurry ? HURRIED_RETRY_MS : RETRY_MS);
       })
       .finally(() => {
         this.#running = undefined;
@@ -101,7 +107,11 @@ export class Shipper {
       if (await this.#shipSome(segment)) continue;
       if (segment === segments.at(-1) && !segment.closed && segment.size >= WORTH_CLOSING) this.#journal.rotate();
       if (!segment.closed) return;
-      if (this.#placeOf(segment) < segment.size) continue;
+      // It may have grown before it was closed.
+      if (await this.#shipSome(segment)) continue;
+      if (this.#placeOf(segment) < segment.size) {
+        this.#platform.log.error({ journal: segment.id, at: this.#placeOf(segment) }, 'the rest of an audit journal cannot be read');
+      }
       segments.shift();
       await this.#forget(segment.id);
     }
@@ -143,7 +153,13 @@ export class Shipper {
     const before = performance.eventLoopUtilization();
     await delay(PAUSE_MS, undefined, { ref: false });
     if (performance.eventLoopUtilization(before).utilization < BUSY || this.#waiting() > URGENT_BYTES) return;
-    await delay(Math.min(MAX_PAUSE_MS, workMs / BUSY_SHARE), undefined, { ref: false });
+    await this.#rest(Math.min(MAX_PAUSE_MS, workMs / BUSY_SHARE));
+  }
+
+  /** Cut short when somebody is in a hurry. */
+  async #rest(ms: number): Promise<void> {
+    this.#pause = new AbortController();
+    await delay(ms, undefined, { ref: false, signal: this.#pause.signal }).catch(() => {});
   }
 
   #waiting(): number {
