@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { accountCommand } from './commands/account.ts';
 import { agentCommand } from './commands/agent.ts';
+import { buildCommand } from './commands/build.ts';
 import { caCommand } from './commands/ca.ts';
 import { demoCommand } from './commands/demo.ts';
 import { envCommand } from './commands/env.ts';
@@ -30,6 +31,7 @@ Examples:
   penstock up                         run the server on http://127.0.0.1:4600
   penstock up --port 0 --data ./data  on a free port, with its state in ./data
   eval "$(penstock env)"              point the AWS CLI and SDKs at the running server
+  penstock build                      run the buildspec of this folder, without a server
   penstock agent --config agent.yml   run the CodeDeploy agent on a host`,
   );
 const commands = [
@@ -37,6 +39,7 @@ const commands = [
   upCommand,
   workerCommand,
   envCommand,
+  buildCommand,
   agentCommand,
   accountCommand,
   caCommand,

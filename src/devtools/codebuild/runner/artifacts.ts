@@ -25,9 +25,10 @@ export interface UploadOptions {
 export async function uploadArtifacts(options: UploadOptions): Promise<void> {
   const { spec, request, log } = options;
   if (request.primaryArtifact && spec.artifacts && spec.artifacts.files.length > 0) await upload(options, undefined, spec.artifacts);
-  if (request.secondaryArtifacts.length === 0) return;
+  const secondary = request.secondaryArtifacts === 'all' ? [...(spec.artifacts?.secondary.keys() ?? [])] : request.secondaryArtifacts;
+  if (secondary.length === 0) return;
   log.agent('Preparing to copy secondary artifacts');
-  for (const identifier of request.secondaryArtifacts) {
+  for (const identifier of secondary) {
     const set = spec.artifacts?.secondary.get(identifier);
     if (!set) throw new BuildFailure('CLIENT_ERROR', `no definition for secondary artifact ${identifier} in buildspec`);
     await upload(options, identifier, set);

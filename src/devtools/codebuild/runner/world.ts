@@ -22,8 +22,8 @@ export interface BuildRequest {
   variables: EnvironmentVariable[];
   /** The build has artifacts to upload: else the buildspec's artifacts section is passed over, as CodeBuild does for NO_ARTIFACTS. */
   primaryArtifact: boolean;
-  /** Identifiers of the secondary artifacts of project or start request. */
-  secondaryArtifacts: string[];
+  /** Identifiers of the secondary artifacts of project or start request, or all that the buildspec has. */
+  secondaryArtifacts: string[] | 'all';
   /** The project has an S3 cache. */
   cache: boolean;
 }

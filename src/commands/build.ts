@@ -1,0 +1,82 @@
+/** `penstock build`: runs a folder's buildspec here and now, with no server. */
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { EndedPhase } from '../devtools/codebuild/local/local-world.ts';
+import { runLocalBuild } from '../devtools/codebuild/local/run-local.ts';
+import type { LogSink } from '../devtools/codebuild/runner/log.ts';
+import { BuildInterrupt } from '../devtools/codebuild/runner/outcome.ts';
+import { ConfigError } from '../platform/config.ts';
+import { createMachines } from '../ports/machines/index.ts';
+
+interface BuildOptions {
+  buildspec?: string;
+  env: { name: string; value: string }[];
+  artifacts?: string;
+  machines: 'auto' | 'process' | 'sandbox';
+}
+
+/** As shells tell of a program that SIGINT ended. */
+const INTERRUPTED = 130;
+
+export function buildCommand(): Command {
+  return new Command('build')
+    .description("run a folder's buildspec, without a server; its exit status is the build's")
+    .argument('[dir]', 'the source; the build works on a copy', '.')
+    .option('--buildspec <file>', 'relative to the source (default: buildspec.yml)')
+    .option('-e, --env <name=value>', "a variable, which stands before the buildspec's; may be repeated", addVariable, [])
+    .option('--artifacts <dir>', 'where the artifacts go; without it they are not collected')
+    .addOption(new Option('--machines <kind>', 'what isolates the commands').choices(['auto', 'process', 'sandbox']).default('auto'))
+    .addHelpText('after', '\nExamples:\n  penstock build\n  penstock build app --buildspec ci/test.yml -e STAGE=dev --artifacts out')
+    .action((dir: string, options: BuildOptions) => build(dir, options));
+}
+
+function addVariable(text: string, before: BuildOptions['env']): BuildOptions['env'] {
+  const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('A variable is written NAME=VALUE.');
+  return [...before, { name, value: value! }];
+}
+
+async function build(dir: string, options: BuildOptions): Promise<void> {
+  const source = path.resolve(dir);
+  if (!existsSync(source) || !statSync(source).isDirectory()) throw new ConfigError(`There is no folder ${source} to build.`);
+  const stopping = new AbortController();
+  const stop = () => stopping.abort(new BuildInterrupt('STOPPED'));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const ended: EndedPhase[] = [];
+  const { status } = await runLocalBuild({
+    source,
+    artifacts: options.artifacts === undefined ? undefined : path.resolve(options.artifacts),
+    buildspec: options.buildspec,
+    variables: options.env,
+    machines: (dataDir) =>
+      createMachines({ kind: options.machines, dataDir, log: { warn: (_, message) => process.stderr.write(`${message}\n`) } }),
+    onLog: show,
+    onPhase: (phase) => ended.push(phase),
+    signal: stopping.signal,
+  });
+  process.stdout.write(`\n${ended.map(phaseLine).join('')}${paint(status === 'SUCCEEDED' ? GREEN : RED, `Build ${status}`)}\n`);
+  process.exitCode = stopping.signal.aborted ? INTERRUPTED : Number(status !== 'SUCCEEDED');
+}
+
+/** On a terminal the runner's own lines step back behind what the commands say; piped, the log is as CodeBuild writes it. */
+const show: LogSink = async (events) => {
+  const text = events.map(({ message }) => (message.startsWith('[Container] ') ? `${paint(DIM, message.trimEnd())}\n` : message)).join('');
+  if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+};
+
+function phaseLine({ phase, outcome, duration }: EndedPhase): string {
+  const colour = outcome.status === 'SUCCEEDED' ? GREEN : RED;
+  const [context] = outcome.contexts;
+  const reason = context?.message ? `  ${context.statusCode}: ${context.message}` : '';
+  return `${phase.padEnd(18)}${paint(colour, outcome.status.padEnd(11))}${(duration / 1000).toFixed(1).padStart(7)} s${reason}\n`;
+}
+
+const DIM = 2;
+const RED = 31;
+const GREEN = 32;
+
+function paint(code: number, text: string): string {
+  const coloured = process.stdout.isTTY && !process.env.NO_COLOR;
+  return coloured ? `\x1b[${code}m${text}\x1b[0m` : text;
+}
