@@ -61,7 +61,7 @@ const AIMED: Record<string, string> = {
     ListMultipartUploads GetObjectAttributes GetObjectTagging PutObjectTagging DeleteObjectTagging GetObjectAcl PutObjectAcl`,
   logs: `CreateLogGroup DeleteLogGroup DescribeLogGroups CreateLogStream DeleteLogStream DescribeLogStreams PutLogEvents GetLogEvents
     FilterLogEvents PutRetentionPolicy DeleteRetentionPolicy TagResource UntagResource ListTagsForResource TagLogGroup UntagLogGroup
-    ListTagsLogGroup`,
+    ListTagsLogGroup AssociateKmsKey DisassociateKmsKey`,
   events: `PutRule DescribeRule DeleteRule EnableRule DisableRule ListRules ListRuleNamesByTarget PutTargets RemoveTargets
     ListTargetsByRule PutEvents TestEventPattern TagResource UntagResource ListTagsForResource CreateEventBus DescribeEventBus
     DeleteEventBus ListEventBuses UpdateEventBus PutPermission RemovePermission`,

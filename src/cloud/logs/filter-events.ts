@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { AwsError } from '../../platform/errors.ts';
 import { operation, type RequestContext } from '../../platform/service.ts';
+import { keyOpener } from './encryption.ts';
 import { compilePattern, type MessageTest } from './filter/pattern.ts';
 import { PatternError } from './filter/pattern-error.ts';
 import { expiry, findGroup, groupName, namedGroup, onGroup, streamMissing } from './group.ts';
@@ -31,6 +32,7 @@ export const filterLogEvents = operation('logs', 'FilterLogEvents', {
     if (streams?.length === 0) return { events: [], searchedLogStreams: [] };
     const { events, next } = await scan(ctx.read, {
       group: group.id,
+      openKey: keyOpener(ctx, group),
       streams,
       from,
       oldest: Math.min(Math.max(startTime, expiry(group, ctx.now())), Number.MAX_SAFE_INTEGER),

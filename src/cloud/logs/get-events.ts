@@ -1,5 +1,6 @@
 /** GetLogEvents: one stream, page by page in both directions, with tokens that stand still at its ends. */
 import { operation, type RequestContext } from '../../platform/service.ts';
+import { keyOpener } from './encryption.ts';
 import { expiry, findGroup, findStream, groupName, namedGroup, onStream } from './group.ts';
 import { before, END, type Position } from './position.ts';
 import { type Page, scan } from './scan.ts';
@@ -25,6 +26,7 @@ export const getLogEvents = operation('logs', 'GetLogEvents', {
         : (openToken(ctx, scope, nextToken) ?? refuse(ctx));
     const page = await scan(ctx.read, {
       group: group.id,
+      openKey: keyOpener(ctx, group),
       streams: [stream.id],
       ...cursor,
       oldest: Math.min(Math.max(startTime, expiry(group, ctx.now())), Number.MAX_SAFE_INTEGER),

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
+import { newGroupKey } from './encryption.ts';
 import { findGroup, groupArn, groupMissing, groupName, onGroup } from './group.ts';
 import { purgeStreams } from './purge.ts';
 import type { GroupRow } from './tables.ts';
@@ -15,30 +16,31 @@ const DELIVERY_RETENTION = 2;
 
 export const createLogGroup = operation('logs', 'CreateLogGroup', {
   authorize: ({ logGroupName, tags }, ctx) => onGroup(ctx, logGroupName, { requestTags: tags }),
-  partial: 'kmsKeyId: there are no keys of customers yet',
   async handle(ctx, { logGroupName, tags = {}, logGroupClass = 'STANDARD', deletionProtectionEnabled = false, kmsKeyId }) {
     if (logGroupName.startsWith('aws/')) throw ctx.error('InvalidParameterException', "Log group names can't start with the string aws/.");
-    if (kmsKeyId !== undefined) throw ctx.error('InvalidParameterException', 'The specified KMS Key Id could not be found.');
     checkTags(tags);
+    const place = { id: randomUUID(), account: ctx.account, region: ctx.region, name: logGroupName };
+    const key = kmsKeyId === undefined ? undefined : await newGroupKey(ctx, place, kmsKeyId);
     const row = {
-      id: randomUUID(),
-      account: ctx.account,
-      region: ctx.region,
-      name: logGroupName,
+      ...place,
       class: logGroupClass,
       retention_days: logGroupClass === 'DELIVERY' ? DELIVERY_RETENTION : null,
       deletion_protected: deletionProtectionEnabled,
       tags: JSON.stringify(tags),
       created_at: ctx.now().getTime(),
+      kms_key_id: key?.kms_key_id ?? null,
+      data_key: key?.id ?? null,
     };
-    const made = await ctx.transaction((tx) =>
-      tx.sql
+    const made = await ctx.transaction(async (tx) => {
+      const inserted = await tx.sql
         .insertInto('logs.groups')
         .values(row)
         .onConflict((conflict) => conflict.doNothing())
         .returning('id')
-        .executeTakeFirst(),
-    );
+        .executeTakeFirst();
+      if (inserted && key) await tx.sql.insertInto('logs.data_keys').values(key).execute();
+      return inserted;
+    });
     if (!made) throw ctx.error('ResourceAlreadyExistsException', 'The specified log group already exists');
     return {};
   },
@@ -62,6 +64,7 @@ export const deleteLogGroup = operation('logs', 'DeleteLogGroup', {
       }
       await purgeStreams(tx, (streams) => streams.where('group_id', '=', group.id));
       await tx.sql.deleteFrom('logs.groups').where('id', '=', group.id).execute();
+      await tx.sql.deleteFrom('logs.data_keys').where('group_id', '=', group.id).execute();
     });
     return {};
   },
@@ -129,6 +132,7 @@ function describe(group: GroupRow, storedBytes: number): ShapeOf<'logs', 'LogGro
     logGroupArn: arn,
     storedBytes,
     logGroupClass: group.class,
+    kmsKeyId: group.kms_key_id ?? undefined,
     deletionProtectionEnabled: group.deletion_protected,
   };
 }

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Transaction } from '../../platform/platform.ts';
 import { operation, type ShapeOf } from '../../platform/service.ts';
 import { cutBySpan, type LogEvent, pack } from './chunks.ts';
+import { keyOpener, sealEvents } from './encryption.ts';
 import { expiry, findGroup, findStream, onStream, streamMissing } from './group.ts';
 import type { GroupRow } from './tables.ts';
 
@@ -25,6 +26,7 @@ export const putLogEvents = operation('logs', 'PutLogEvents', {
     const { accepted, rejected } = sortOut(logEvents, group, now);
     if (accepted.length > 0) {
       const chunks = await Promise.all(cutBySpan(accepted).map(pack));
+      const key = group.data_key === null ? undefined : await keyOpener(ctx, group)(group.data_key);
       await ctx.transaction(async (tx) => {
         await recordAppend(
           tx,
@@ -33,7 +35,14 @@ export const putLogEvents = operation('logs', 'PutLogEvents', {
           chunks.reduce((sum, { size }) => sum + size, 0),
           now,
         );
-        const rows = chunks.map((chunk) => ({ ...chunk, group_id: group.id, stream_id: stream.id, ingested_at: now }));
+        const rows = chunks.map((chunk) => ({
+          ...chunk,
+          ...(key && { events: sealEvents(key, group.id, chunk.events) }),
+          data_key: group.data_key,
+          group_id: group.id,
+          stream_id: stream.id,
+          ingested_at: now,
+        }));
         await tx.sql.insertInto('logs.chunks').values(rows).execute();
         await tx.signal(`logs:${logGroupName}:${logStreamName}`);
       });

@@ -7,6 +7,7 @@
 import { sql } from 'kysely';
 import type { Reader } from '../../platform/platform.ts';
 import { MAX_SPAN_MS, unpack } from './chunks.ts';
+import { openEvents } from './encryption.ts';
 import { before, compare, type Position } from './position.ts';
 import type { ChunkRow } from './tables.ts';
 
@@ -34,6 +35,8 @@ export interface Scan {
   newest: number;
   backward?: boolean;
   limit: number;
+  /** Opens the data keys of chunks that are under one. */
+  openKey(id: string): Promise<Buffer>;
   matches?: (message: string) => boolean;
   /** Stop after about so many bytes were looked at, with what was found till then; for filters that match seldom. */
   maxVisitedBytes?: number;
@@ -46,7 +49,7 @@ export interface Page {
   next: Position | undefined;
 }
 
-type Visited = Pick<ChunkRow, 'id' | 'stream_id' | 'first_at' | 'last_at' | 'ingested_at' | 'compressed' | 'events' | 'size'>;
+type Visited = Pick<ChunkRow, 'id' | 'stream_id' | 'first_at' | 'last_at' | 'ingested_at' | 'compressed' | 'data_key' | 'events' | 'size'>;
 
 export async function scan(read: Reader, wanted: Scan): Promise<Page> {
   const page = new PageBuilder(wanted);
@@ -72,7 +75,7 @@ async function fetchChunks(read: Reader, wanted: Scan, low: number, edge: { at: 
   const high = Math.min(newest, backward ? from.at : Number.MAX_SAFE_INTEGER);
   let inner = read
     .selectFrom('logs.chunks')
-    .select(['id', 'stream_id', 'first_at', 'last_at', 'ingested_at', 'compressed', 'events', 'size'])
+    .select(['id', 'stream_id', 'first_at', 'last_at', 'ingested_at', 'compressed', 'data_key', 'events', 'size'])
     .where('first_at', '>=', low - MAX_SPAN_MS)
     .where('first_at', '<=', high)
     .where('last_at', '>=', low);
@@ -86,7 +89,7 @@ async function fetchChunks(read: Reader, wanted: Scan, low: number, edge: { at: 
   const measured = read.selectFrom(ordered).selectAll().select(running.as('running')).as('measured');
   return read
     .selectFrom(measured)
-    .select(['id', 'stream_id', 'first_at', 'last_at', 'ingested_at', 'compressed', 'events', 'size'])
+    .select(['id', 'stream_id', 'first_at', 'last_at', 'ingested_at', 'compressed', 'data_key', 'events', 'size'])
     .where(sql<boolean>`running - size < ${FETCH_BYTES}`)
     .orderBy('first_at', direction)
     .orderBy('id', direction)
@@ -109,8 +112,9 @@ class PageBuilder {
 
   /** Returns how much there was to look at, in characters. */
   async add(chunk: Visited): Promise<number> {
-    const { oldest, newest, matches } = this.wanted;
-    const events = await unpack(chunk);
+    const { group, oldest, newest, matches, openKey } = this.wanted;
+    const key = chunk.data_key === null ? undefined : await openKey(chunk.data_key);
+    const events = await unpack(key ? { ...chunk, events: openEvents(key, group, chunk.events) } : chunk);
     let visited = 0;
     for (const [index, [at, message]] of events.entries()) {
       visited += message.length;

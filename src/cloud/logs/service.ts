@@ -1,5 +1,6 @@
 /** CloudWatch Logs: groups of streams of events, appended in batches, read by position or by pattern. */
 import { defineService } from '../../platform/service.ts';
+import { associateKmsKey, disassociateKmsKey } from './encryption.ts';
 import { filterLogEvents } from './filter-events.ts';
 import { getLogEvents } from './get-events.ts';
 import * as groups from './groups.ts';
@@ -18,6 +19,8 @@ export const logs = defineService('logs', {
     createLogStream: streams.createLogStream,
     deleteLogStream: streams.deleteLogStream,
     describeLogStreams: streams.describeLogStreams,
+    associateKmsKey,
+    disassociateKmsKey,
     putLogEvents,
     getLogEvents,
     filterLogEvents,

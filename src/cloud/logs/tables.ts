@@ -11,6 +11,15 @@ export interface GroupRow {
   deletion_protected: boolean;
   tags: Record<string, string>;
   created_at: number;
+  kms_key_id: string | null;
+  data_key: string | null;
+}
+
+export interface DataKeyRow {
+  id: string;
+  group_id: string;
+  kms_key_id: string;
+  wrapped_key: string;
 }
 
 interface GroupTable extends Omit<GroupRow, 'tags'> {
@@ -44,6 +53,8 @@ export interface ChunkRow {
   ingested_at: number;
   size: number;
   compressed: boolean;
+  /** Under which `events` is sealed; null where it is as it was packed. */
+  data_key: string | null;
   events: Buffer;
 }
 
@@ -56,6 +67,7 @@ declare module '../../platform/platform.ts' {
     'logs.groups': GroupTable;
     'logs.streams': StreamTable;
     'logs.chunks': ChunkTable;
+    'logs.data_keys': DataKeyRow;
     'logs.purges': { stream_id: string };
   }
 }
