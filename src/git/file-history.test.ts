@@ -119,8 +119,8 @@ test('the history of a path is what git log tells, on whatever pages it is read'
 });
 
 test('the last changes of a folder are those of its entries one by one', async () => {
-  const steps = randomSteps(260);
-  const tips = await pushHistory(streamOf([...steps.slice(0, 230), { branch: 'early', from: [229] }]));
+  const steps = randomSteps(900);
+  const tips = await pushHistory(streamOf([...steps.slice(0, 800), { branch: 'early', from: [799] }]));
   const early = tips.get('early')!;
   const tip = (await pushHistory(streamOf(steps))).get('main')!;
   const { place } = history();

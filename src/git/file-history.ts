@@ -2,7 +2,7 @@
  * The history of one path: the commits that changed it, as `git log` simplifies history, and on under its old name where it was renamed.
  * A walk can be left and taken up again at any position without walking again over what lies before.
  */
-import { commitsThatChanged, lastChange } from './history.ts';
+import { commitsThatChanged, isUtf8, lastChange } from './history.ts';
 import type { Commit, TreeEntry } from './objects.ts';
 import { isTree, parseCommit } from './objects.ts';
 import type { GitPlace } from './program.ts';
@@ -102,7 +102,7 @@ class SegmentWalk {
 
   /** Adds to `versions` until there are `limit`; true when the segment has no more. */
   async run(versions: FileVersion[], limit: number): Promise<boolean> {
-    const listed = await commitsThatChanged(this.#history.place, [...this.#wanted.keys()], this.#path, limit - versions.length);
+    const listed = await commitsThatChanged(this.#history.place, [...this.#wanted.keys()], [this.#path], limit - versions.length);
     for (const { id, parents } of listed) {
       const children = this.#wanted.get(id);
       // It belongs to an older file of this name, from before a rename.
@@ -174,11 +174,6 @@ async function renamedFrom(place: GitPlace, parent: string, commit: string, path
   if (found !== undefined) child.kill();
   const { code } = await exit;
   if (code !== 0 && found === undefined) throw new Error(`git diff-tree failed for ${parent} and ${commit}.`);
-  return found !== undefined && isArgument(found) ? found : undefined;
-}
-
-/** Arguments of a program are UTF-8 here: an old name that is not cannot be followed. */
-function isArgument(path: string): boolean {
-  const bytes = Buffer.from(path, 'latin1');
-  return Buffer.from(bytes.toString()).equals(bytes);
+  // An old name that git cannot be asked about is not followed.
+  return found !== undefined && isUtf8(found) ? found : undefined;
 }

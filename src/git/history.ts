@@ -25,12 +25,12 @@ export interface LinkedCommit {
 }
 
 /**
- * At most `count` commits from `tips` backwards that changed `path` (as trees hold it; empty for anything), children before parents, with side
- * branches left out that had no part in what became of it.
+ * At most `count` commits from `tips` backwards that changed one of `paths` (as trees hold them, and UTF-8; the root or none for anything),
+ * children before parents, with side branches left out that had no part in what became of them.
  */
-export async function commitsThatChanged(place: GitPlace, tips: string[], path: string, count: number): Promise<LinkedCommit[]> {
-  const paths = path === '' ? [] : ['--', Buffer.from(path, 'latin1').toString()];
-  const args = ['rev-list', '--topo-order', '--parents', `--max-count=${count}`, '--stdin', ...paths];
+export async function commitsThatChanged(place: GitPlace, tips: string[], paths: string[], count: number): Promise<LinkedCommit[]> {
+  const limits = paths.filter((path) => path !== '').map((path) => Buffer.from(path, 'latin1').toString());
+  const args = ['rev-list', '--topo-order', '--parents', `--max-count=${count}`, '--stdin', '--', ...limits];
   const started = performance.now();
   const result = await runGit(args, { place, env: { GIT_LITERAL_PATHSPECS: '1' }, input: tips.map((tip) => `${tip}\n`).join('') });
   if (result.code !== 0) throw new Error(`git rev-list failed: ${result.stderr.trim()}`);
@@ -42,7 +42,13 @@ export async function commitsThatChanged(place: GitPlace, tips: string[], path: 
   });
 }
 
+/** Arguments of a program are UTF-8 here; names in trees need not be. */
+export function isUtf8(path: string): boolean {
+  const bytes = Buffer.from(path, 'latin1');
+  return Buffer.from(bytes.toString()).equals(bytes);
+}
+
 /** The latest commit, from `commit` backwards, that changed what is at `path`; undefined when none did. */
 export async function lastChange(place: GitPlace, commit: string, path: string): Promise<string | undefined> {
-  return (await commitsThatChanged(place, [commit], path, 1))[0]?.id;
+  return (await commitsThatChanged(place, [commit], [path], 1))[0]?.id;
 }

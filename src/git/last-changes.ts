@@ -3,7 +3,8 @@
  * git simplifies it: what a commit has from a parent unchanged is that parent's. Kept in memory, so that the next commit on top costs one
  * step.
  */
-import { commitsThatChanged, lastChange } from './history.ts';
+import type { LinkedCommit } from './history.ts';
+import { commitsThatChanged, isUtf8 } from './history.ts';
 import type { ReadObject } from './object-reader.ts';
 import { compareEntries, type TreeEntry } from './objects.ts';
 import type { GitPlace } from './program.ts';
@@ -24,12 +25,15 @@ export type LastChanges = ReadonlyMap<string, string>;
 /** Of one walk: commits that it looks at, and bytes of trees that it reads. */
 const MAX_COMMITS = 20_000;
 const MAX_TREE_BYTES = 32 * 1024 * 1024;
-/** So few names that have not changed for long are looked for one by one: git's filters skip what a walk here would have to read. */
-const STRAGGLERS = 4;
-/** With fewer commits left than this the walk is quicker. */
+/** With fewer commits left than this a walk goes on; else, */
 const FAR = 512;
-/** Trees asked for at once. */
-const CHUNK = 128;
+/** when only a part of its names is left, and so few that git looks for them quickly, it goes on with the commits that changed those. */
+const NARROWER = 1 / 4;
+const MAX_NAMES = 16;
+const MAX_ROUNDS = 4;
+/** Trees asked for at once, and bytes of them in about. */
+const MAX_CHUNK = 128;
+const CHUNK_BYTES = 4 * 1024 * 1024;
 /** Entries of all folders that are kept. */
 const MAX_KEPT = 200_000;
 
@@ -77,17 +81,45 @@ class FolderWalk {
   }
 
   async run(commit: string): Promise<LastChanges> {
-    const commits = await commitsThatChanged(this.#where.place, [commit], this.#where.folder, MAX_COMMITS);
-    const [first] = commits;
+    const { folder } = this.#where;
+    const listed = await this.#commits(commit, [folder]);
     const tree = await this.#tree(commit);
+    const [first] = listed;
     if (!first || !tree) return this.#changes;
-    this.#open.set(first.id, new Set(entriesOf(tree).map(({ name }) => name)));
+    const all = entriesOf(tree).map(({ name }) => name);
+    const chunk = Math.max(4, Math.min(MAX_CHUNK, Math.floor(CHUNK_BYTES / tree.length)));
+    let [commits, names] = [listed, all];
+    for (let round = 0; round < MAX_ROUNDS && commits[0] && names.length > 0; round++) {
+      this.#open.set(commits[0].id, new Set(names));
+      await this.#walk(commits, chunk, names.length);
+      // Names that are left in different commits are not looked for any further.
+      if (this.#open.size !== 1) break;
+      const [tip, left] = [...this.#open][0]!;
+      this.#open.clear();
+      names = [...left].filter(isUtf8);
+      if (names.length > MAX_NAMES) break;
+      commits = await this.#commits(
+        tip,
+        names.map((name) => (folder === '' ? name : `${folder}/${name}`)),
+      );
+    }
+    keep(keyOf(this.#where, first.id), this.#changes);
+    return this.#changes;
+  }
+
+  #commits(tip: string, paths: string[]): Promise<LinkedCommit[]> {
+    return commitsThatChanged(this.#where.place, [tip], paths, MAX_COMMITS);
+  }
+
+  /** Settles names commit by commit, until there are none, it has read enough, or few names are left for many commits. */
+  async #walk(commits: LinkedCommit[], chunk: number, size: number): Promise<void> {
+    this.#bytes = 0;
     const trees = new Map<string, Promise<Buffer | undefined>>();
     for (const [index, { id, parents }] of commits.entries()) {
       if (this.#open.size === 0 || this.#bytes > MAX_TREE_BYTES) break;
-      if (index % CHUNK === 0) {
-        if (commits.length - index > FAR && (await this.#findStragglers())) break;
-        for (const each of commits.slice(index, index + CHUNK)) if (!trees.has(each.id)) trees.set(each.id, this.#tree(each.id));
+      if (index % chunk === 0) {
+        if (commits.length - index > FAR && this.#isNarrow(size)) break;
+        for (const each of commits.slice(index, index + chunk)) if (!trees.has(each.id)) trees.set(each.id, this.#tree(each.id));
       }
       const names = this.#open.get(id);
       this.#open.delete(id);
@@ -96,21 +128,11 @@ class FolderWalk {
     }
     // Read ahead and not needed any more.
     await Promise.allSettled(trees.values());
-    keep(keyOf(this.#where, first.id), this.#changes);
-    return this.#changes;
   }
 
-  /** True when few names were left, and they have been found. */
-  async #findStragglers(): Promise<boolean> {
-    const left = [...this.#open].flatMap(([commit, names]) => [...names].map((name) => ({ commit, name })));
-    if (left.length > STRAGGLERS) return false;
-    const { place, folder } = this.#where;
-    const find = async ({ commit, name }: { commit: string; name: string }) => {
-      const change = await lastChange(place, commit, folder === '' ? name : `${folder}/${name}`);
-      if (change !== undefined) this.#changes.set(name, change);
-    };
-    await Promise.all(left.map(find));
-    return true;
+  #isNarrow(size: number): boolean {
+    const [names, ...others] = this.#open.values();
+    return names !== undefined && others.length === 0 && names.size <= Math.min(size * NARROWER, MAX_NAMES);
   }
 
   /** True when an earlier walk began at this commit. */
