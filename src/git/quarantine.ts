@@ -20,6 +20,17 @@ const SUSPICIOUS = Math.floor(MAX_OBJECT / 1032);
 /** What resolving deltas may take: one of MAX_OBJECT at most, so that a delta that claims more ends the program instead of the host. */
 const INDEX_MEMORY = MAX_OBJECT + 768 * 1024 ** 2;
 
+const INDEX_SETTINGS = [
+  // The blob is what lasts (and is fsynced); these files are a cache of it.
+  'core.fsync=none',
+  'pack.writeReverseIndex=true',
+  // What is larger is checked as it streams past, unless it is a delta: a file of 400 MB takes 13 MB and not as many as it has.
+  'core.bigFileThreshold=16m',
+  // For each thread. With the usual 96 MB a pack of many versions of large files takes more than all the rest of us.
+  'core.deltaBaseCacheLimit=32m',
+  'pack.threads=2',
+];
+
 /** Tags of tags of tags: nobody goes deeper by good will. */
 const MAX_TAG_DEPTH = 20;
 
@@ -126,8 +137,8 @@ export class Quarantine {
     pack: Readable | Uint8Array,
     { signal, onProgress }: { signal?: AbortSignal; onProgress?: (text: Buffer) => void },
   ): Promise<IndexedPack> {
-    // The blob is what lasts (and is fsynced); these files are a cache of it.
-    const args = ['-c', 'core.fsync=none', '-c', 'pack.writeReverseIndex=true', 'index-pack', '--stdin', '--fix-thin', strict];
+    const args = [...INDEX_SETTINGS.flatMap((setting) => ['-c', setting]), 'index-pack', '--stdin', '--fix-thin', strict];
+    // How much was received is what the client shows itself.
     if (onProgress) args.push('--show-resolving-progress');
     const result = await runGit(args, { place: this.#place, input: pack, memoryLimit: INDEX_MEMORY, signal, onStderr: onProgress });
     signal?.throwIfAborted();
