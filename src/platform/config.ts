@@ -25,6 +25,8 @@ export interface Config {
   };
   /** Repositories of one account in one region; 0: as many as it likes. */
   repositoryLimit: number;
+  /** Requests of git in a second that one user or role may make of this process, over ten seconds; 0: as many as it likes. */
+  gitRate: number;
   /** Where mail goes out (`smtp://user:password@host:port`), and the address that it comes from; undefined when there is no mail. */
   smtp: { url: string; from: string } | undefined;
   /** Filled in once the ports are bound. */
@@ -97,6 +99,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       smtp: smtp(env),
       endpoints: { http: '', https: undefined, ssh: undefined },
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
+      gitRate: count('PENSTOCK_GIT_RATE', env, 100),
       serviceEndpoints: serviceEndpoints(env),
     },
     ports: {

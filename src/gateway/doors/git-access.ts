@@ -13,6 +13,7 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
 import type { Check, RequestContext } from '../../platform/service.ts';
 import type { Gateway } from '../exchange.ts';
+import { GitRate } from './git-rate.ts';
 import type { GitRecord } from './git-record.ts';
 import { recordGit } from './git-record.ts';
 
@@ -91,11 +92,15 @@ export function createCaller(
   };
 }
 
-/** Does `work` if the caller may; records the access however it ends. AccessDenied, or RepositoryDoesNotExist, when there is nothing to do. */
+/**
+ * Does `work` if the caller may; records the access however it ends. Throws AccessDenied, RepositoryDoesNotExist, or `Rate Exceeded` when there
+ * is nothing to do.
+ */
 export async function withAccess<T>(access: GitAccess, work: (repository: Repository) => Promise<T>): Promise<T> {
   const startedAt = new Date();
   try {
     const { caller, found, repositoryName } = access;
+    rateOf(access.gateway).take(caller.context.principal.arn);
     await caller.authorize({
       action: `codecommit:${access.action}`,
       resource: repositoryArn(caller.context, repositoryName),
@@ -109,6 +114,17 @@ export async function withAccess<T>(access: GitAccess, work: (repository: Reposi
     await record(access, startedAt, error as Error);
     throw error;
   }
+}
+
+const rates = new WeakMap<object, GitRate>();
+
+function rateOf({ platform }: Gateway): GitRate {
+  let rate = rates.get(platform);
+  if (!rate) {
+    rate = new GitRate(platform.config.gitRate);
+    rates.set(platform, rate);
+  }
+  return rate;
 }
 
 async function record(access: GitAccess, startedAt: Date, error: Error | undefined): Promise<void> {

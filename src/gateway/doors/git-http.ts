@@ -3,7 +3,7 @@
  * where is found by git-http-identity.ts; everything about git is in src/git.
  */
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream';
+import { pipeline, Transform } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Repository } from '../../devtools/codecommit/repository.ts';
@@ -22,6 +22,8 @@ import type { Door } from './index.ts';
 
 type GitService = 'git-upload-pack' | 'git-receive-pack';
 
+/** Of a push that came compressed, which git's never do: a few kilobytes could unpack to anything. */
+const MAX_UNPACKED = 64 * 1024 * 1024;
 const uncached = { expires: 'Fri, 01 Jan 1980 00:00:00 GMT', pragma: 'no-cache', 'cache-control': 'no-cache, max-age=0, must-revalidate' };
 
 export const gitHttp: Door = (app, gateway) => {
@@ -113,16 +115,23 @@ async function serveFetch({ gateway, request, reply, access, repository, version
 async function servePush({ request, reply, access, repository, gone }: GitCall): Promise<void> {
   await openRepository(access.caller.context, repository);
   reply.raw.writeHead(200, { ...uncached, 'content-type': 'application/x-git-receive-pack-result' });
-  await takePush(access, repository, { input: bodyOf(request), output: reply.raw, signal: gone });
+  await takePush(access, repository, { input: bodyOf(request, MAX_UNPACKED), output: reply.raw, signal: gone });
 }
 
-/** git compresses large fetch requests. */
-function bodyOf(request: FastifyRequest): Readable {
+/** git compresses large fetch requests. What is not compressed is not bounded here. */
+function bodyOf(request: FastifyRequest, maxUnpacked = Number.POSITIVE_INFINITY): Readable {
   const encoding = request.headers['content-encoding'];
   if (encoding !== 'gzip' && encoding !== 'x-gzip') return request.raw;
-  const unpacked = createGunzip();
-  pipeline(request.raw, unpacked, () => {});
-  return unpacked;
+  let size = 0;
+  const bounded = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      size += chunk.length;
+      if (size > maxUnpacked) done(new RequestTooLargeError(`The request unpacks to more than ${maxUnpacked} bytes.`));
+      else done(null, chunk);
+    },
+  });
+  pipeline(request.raw, createGunzip(), bounded, () => {});
+  return bounded;
 }
 
 function fail(gateway: Gateway, request: FastifyRequest, reply: FastifyReply, error: Error, gone: AbortSignal): FastifyReply {
@@ -130,13 +139,15 @@ function fail(gateway: Gateway, request: FastifyRequest, reply: FastifyReply, er
   if (reply.raw.headersSent) {
     // The client must not take a part for the whole.
     if (!reply.raw.writableEnded) reply.raw.destroy();
-    if (!(error instanceof RequestTooLargeError)) gateway.platform.log.error({ error, url: request.url }, 'a git request broke off');
+    const theirs = error instanceof RequestTooLargeError || (error as NodeJS.ErrnoException).code?.startsWith('Z_');
+    if (!theirs) gateway.platform.log.error({ error, url: request.url }, 'a git request broke off');
     return reply;
   }
   if (error instanceof UnauthenticatedError) {
     reply.header('www-authenticate', 'Basic realm="AWS CodeCommit"');
     return refuse(request, reply, 401, error.message);
   }
+  if (error instanceof AwsError && error.status === 429) reply.header('retry-after', '1');
   if (error instanceof AwsError)
     return refuse(request, reply, error.status ?? (error.code === 'RepositoryDoesNotExistException' ? 404 : 403), error.message);
   gateway.platform.log.error({ error, url: request.url }, 'a git request failed');

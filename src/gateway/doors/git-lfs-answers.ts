@@ -53,6 +53,7 @@ export async function answerLfs(
     return reply.type(LFS_TYPE).send(Buffer.from(body === undefined ? '' : JSON.stringify(body)));
   } catch (error) {
     const { status, members, message } = failureOf(gateway, request, error as Error);
+    if (status === 429) reply.header('retry-after', '1');
     if (status === 401) reply.header('lfs-authenticate', 'Basic realm="AWS CodeCommit"');
     if (!request.raw.readableEnded) {
       // What the client still sends is nobody's.
