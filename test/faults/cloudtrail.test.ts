@@ -1,6 +1,8 @@
 /** The audit under kill -9: what was answered is recorded, once; trails deliver it, once. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -161,4 +163,34 @@ test('while the database is away, calls that need none are answered and recorded
   await database.start();
   await new IAM(server.client).listUsers({});
   requireOnce(await allRecorded(server, answered), answered);
+});
+
+test('with a full disk calls are answered, the log says that they are not recorded, and what follows is recorded again', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'penstock-audit-full-'));
+  const full = path.join(home, 'cloudtrail');
+  await mkdir(full);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', full], { stdio: 'ignore' });
+  } catch {
+    await rm(home, { recursive: true });
+    return t.skip('nothing may be mounted here');
+  }
+  try {
+    await using server = await startServer({ dataDir: home });
+    const named = (name: string) => new STS({ ...server.client, customUserAgent: `call/${name}` }).getCallerIdentity({});
+    await named('before');
+    assert.ok((await recordedCalls(server)).includes('before'));
+    const filler = path.join(full, 'filler');
+    assert.throws(() => writeFileSync(filler, Buffer.alloc(2 * 1024 * 1024)), { code: 'ENOSPC' });
+    for (let n = 0; n < 50; n++) await named(`full-${n}-${'x'.repeat(200)}`);
+    assert.match(server.log(), /calls are answered but NOT recorded/);
+    await rm(filler);
+    await named('after');
+    const found = await recordedCalls(server);
+    assert.ok(found.includes('after'));
+    assert.ok(found.includes('before'));
+  } finally {
+    execFileSync('umount', ['-l', full]);
+    await rm(home, { recursive: true, force: true });
+  }
 });
