@@ -7,12 +7,15 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import {
+  ConfirmSubscriptionCommand,
   CreateTopicCommand,
   GetSubscriptionAttributesCommand,
+  ListSubscriptionsByTopicCommand,
   PublishCommand,
   SetTopicAttributesCommand,
   SNSClient,
   SubscribeCommand,
+  UnsubscribeCommand,
 } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { queueFor, receiveAll } from '../support/messaging.ts';
@@ -170,6 +173,42 @@ describe('HTTP endpoints', () => {
     await assert.rejects(sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn })), { name: 'NotFoundException' });
     const others = await fetch(`${server.endpoint}/?Action=ListTopics`);
     assert.equal(others.status, 403);
+  });
+
+  test('may only be ended by an account, when an account confirmed so', async () => {
+    const TopicArn = await topic('guarded');
+    await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'http', Endpoint: addressOf('/guarded') }));
+    const listed = () => sns.send(new ListSubscriptionsByTopicCommand({ TopicArn }));
+    assert.equal((await listed()).Subscriptions![0]!.SubscriptionArn, 'PendingConfirmation');
+    const { SubscribeURL, Token } = JSON.parse((await posts.next()).body);
+    assert.equal((await fetch(`${SubscribeURL}&AuthenticateOnUnsubscribe=true`)).status, 403);
+    const confirm = new ConfirmSubscriptionCommand({ TopicArn, Token, AuthenticateOnUnsubscribe: 'true' });
+    const { SubscriptionArn } = await sns.send(confirm);
+    await publish(TopicArn, 'x');
+    const { UnsubscribeURL } = JSON.parse((await posts.next()).body);
+    assert.equal((await fetch(UnsubscribeURL)).status, 403);
+    assert.equal((await listed()).Subscriptions![0]!.SubscriptionArn, SubscriptionArn);
+    await sns.send(new UnsubscribeCommand({ SubscriptionArn }));
+    assert.deepEqual((await listed()).Subscriptions, []);
+  });
+
+  test('that do not answer hold up neither others nor the rest of the server', async () => {
+    const TopicArn = await topic('silent');
+    const held = new Set<net.Socket>();
+    const silent = net.createServer((socket) => held.add(socket));
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
+    const queue = await queueFor(sqs, 'silent', { from: TopicArn });
+    const url = `http://127.0.0.1:${portOf(silent)}`;
+    try {
+      // Their confirmations wait as long for an answer as messages would.
+      for (let at = 0; at < 20; at++) await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'http', Endpoint: `${url}/${at}` }));
+      await sns.send(new SubscribeCommand({ TopicArn, Protocol: 'sqs', Endpoint: queue.arn, Attributes: { RawMessageDelivery: 'true' } }));
+      await publish(TopicArn, 'on time');
+      assert.equal((await receiveAll(sqs, queue.url, 1))[0]!.Body, 'on time');
+    } finally {
+      silent.close();
+      for (const socket of held) socket.destroy();
+    }
   });
 
   test('are tried again while they fail, and not when they refuse', async () => {

@@ -6,6 +6,7 @@ import { type JobHandler, operation, type RequestContext } from '../../platform/
 import { askToConfirm, isFinal } from './endpoints.ts';
 import { invalid, notFound } from './errors.ts';
 import { NoMailError } from './mail.ts';
+import { withPlace } from './outside.ts';
 import type { Subscription } from './tables.ts';
 import { parseTopicArn, readTopic, topicCheck } from './topic.ts';
 
@@ -29,7 +30,19 @@ export async function queueConfirmation(
 }
 
 /** Job `sns.confirm`: asks once; tried again as long as the endpoint does not answer. */
-export const sendConfirmation: JobHandler = async (platform, { arn, token }: { arn: string; token: string }) => {
+export const sendConfirmation: JobHandler = (platform, job: Asked) =>
+  withPlace(
+    platform.now(),
+    () => ask(platform, job),
+    (again) => platform.transaction((tx) => tx.enqueue('sns.confirm', job, { runAt: again })),
+  );
+
+interface Asked {
+  arn: string;
+  token: string;
+}
+
+async function ask(platform: Platform, { arn, token }: Asked): Promise<void> {
   const subscription = await platform.read.selectFrom('sns.subscriptions').selectAll().where('arn', '=', arn).executeTakeFirst();
   if (!subscription || subscription.confirmed) return;
   const topic = await readTopic(platform.read, parseTopicArn(subscription.topic_arn)!);
@@ -44,7 +57,7 @@ export const sendConfirmation: JobHandler = async (platform, { arn, token }: { a
     );
     if (!isFinal(error) && !(error instanceof NoMailError)) throw error;
   }
-};
+}
 
 function openToken(ctx: RequestContext, text: string): Token {
   const plain = text.length <= MAX_TOKEN ? ctx.keyring.open(PURPOSE, text) : undefined;

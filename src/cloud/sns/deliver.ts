@@ -4,14 +4,18 @@ import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { JobHandler } from '../../platform/service.ts';
 import { pauseAfter, retryPolicy } from './delivery-policy.ts';
 import { bodyFor, deliver, isFinal, queueClient } from './endpoints.ts';
-import { queueDelivery } from './fan-out.ts';
+import { isOutside, queueDelivery } from './fan-out.ts';
+import { withPlace } from './outside.ts';
 import type { Delivery, Message, Subscription, Topic } from './tables.ts';
 import { parseTopicArn, readTopic } from './topic.ts';
 
 /** Job `sns.deliver`: one try of one delivery. */
-export const deliverOne: JobHandler = async (platform, { delivery: id }: { delivery: number }) => {
-  const delivery = await platform.read.selectFrom('sns.deliveries').selectAll().where('id', '=', id).executeTakeFirst();
-  if (delivery) await attempt(platform, delivery);
+export const deliverOne: JobHandler = async (platform, job: { delivery: number; outside: boolean }) => {
+  const delivery = await platform.read.selectFrom('sns.deliveries').selectAll().where('id', '=', job.delivery).executeTakeFirst();
+  if (!delivery) return;
+  const tryNow = () => attempt(platform, delivery);
+  if (!job.outside) await tryNow();
+  else await withPlace(platform.now(), tryNow, (again) => platform.transaction((tx) => queueDelivery(tx, delivery, true, again)));
 };
 
 /** Job `sns.deliver-lane`: all that one subscription is to get of one group, in order; a failure holds up what comes after it. */
@@ -95,7 +99,7 @@ async function failed(platform: Platform, delivery: Delivery, concerned: Concern
   platform.log.warn(where, 'a notification could not be delivered yet');
   await platform.transaction(async (tx) => {
     await tx.sql.updateTable('sns.deliveries').set({ attempts }).where('id', '=', delivery.id).execute();
-    await queueDelivery(tx, delivery, subscription.protocol, new Date(platform.now().getTime() + pause * 1000));
+    await queueDelivery(tx, delivery, isOutside(subscription), new Date(platform.now().getTime() + pause * 1000));
   });
   return false;
 }

@@ -39,20 +39,25 @@ export async function fanOut(tx: Transaction, message: Message): Promise<void> {
     .values(wanting.map(({ arn }) => ({ message_id: message.id, subscription_arn: arn, lane })))
     .returningAll()
     .execute();
-  const protocols = new Map(wanting.map(({ arn, protocol }) => [arn, protocol]));
-  for (const delivery of deliveries) await queueDelivery(tx, delivery, protocols.get(delivery.subscription_arn)!);
+  const outside = new Map(wanting.map((subscription) => [subscription.arn, isOutside(subscription)]));
+  for (const delivery of deliveries) await queueDelivery(tx, delivery, outside.get(delivery.subscription_arn)!);
+}
+
+/** Whether its endpoint is not ours to answer. */
+export function isOutside({ protocol }: Pick<Subscription, 'protocol'>): boolean {
+  return protocol !== 'sqs';
 }
 
 /** A lane has one job at a time, which takes its oldest delivery; other deliveries have a job each. */
-export async function queueDelivery(tx: Transaction, delivery: Delivery, protocol: Subscription['protocol'], runAt?: Date): Promise<void> {
+export async function queueDelivery(tx: Transaction, delivery: Delivery, outside: boolean, runAt?: Date): Promise<void> {
   const { id, subscription_arn: subscription, lane } = delivery;
   if (lane !== null) {
     const queue = queueName(subscription, lane);
     await tx.enqueue('sns.deliver-lane', { subscription, lane }, { queue, key: queue, runAt, maxAttempts: MAX_ATTEMPTS });
     return;
   }
-  const queue = protocol === 'sqs' ? undefined : queueName(subscription, String(id % LANES));
-  await tx.enqueue('sns.deliver', { delivery: id }, { queue, runAt, maxAttempts: MAX_ATTEMPTS });
+  const queue = outside ? queueName(subscription, String(id % LANES)) : undefined;
+  await tx.enqueue('sns.deliver', { delivery: id, outside }, { queue, runAt, maxAttempts: MAX_ATTEMPTS });
 }
 
 /** Short: names of queues have at most 128 characters. */
