@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CodeCommit } from '@aws-sdk/client-codecommit';
 import * as KMS from '@aws-sdk/client-kms';
 import pg from 'pg';
 import { failure, kmsClient, newKey } from '../support/kms.ts';
@@ -37,7 +38,7 @@ test('decrypts whatever it acknowledged, when it is killed while a key rotates',
   const acknowledged: { text: Uint8Array; plain: string }[] = [];
   let running = true;
   const encrypting = Array.from({ length: 4 }, async (_, worker) => {
-    for (let n = 0; running; n++) {
+    for (let n = 0; running && n < 100; n++) {
       const plain = `${worker}:${n}`;
       try {
         const { CiphertextBlob } = await kms.send(new KMS.EncryptCommand({ KeyId, Plaintext: Buffer.from(plain) }));
@@ -96,4 +97,34 @@ test('deletes and rotates after the restart what became due meanwhile', async ()
     (await rotations()).map((one) => one.RotationType),
     ['AUTOMATIC'],
   );
+});
+
+test('a repository whose key is changed while the server is killed opens with the key that it names', async () => {
+  const keys = [await newKey(kms), await newKey(kms)];
+  const repositoryName = 'changing';
+  let codecommit = new CodeCommit(server.client);
+  await codecommit.createRepository({ repositoryName, kmsKeyId: keys[0]!.KeyId });
+  const putFiles = [{ filePath: 'a.txt', fileContent: Buffer.from('kept') }];
+  await codecommit.createCommit({ repositoryName, branchName: 'main', putFiles });
+  let acknowledged = keys[0]!.Arn;
+  for (let n = 1; ; n++) {
+    const call = codecommit.updateRepositoryEncryptionKey({ repositoryName, kmsKeyId: keys[n % 2]!.KeyId });
+    if (n === 10) void server.kill();
+    const changed = await call.catch(() => undefined);
+    if (!changed) break;
+    acknowledged = changed.kmsKeyId;
+    assert.equal(changed.originalKmsKeyId, keys[(n + 1) % 2]!.Arn);
+  }
+  await server.restart();
+  kms = kmsClient(server);
+  codecommit = new CodeCommit(server.client);
+  const { kmsKeyId } = (await codecommit.getRepository({ repositoryName })).repositoryMetadata!;
+  // The last change may have been made without being told.
+  assert.ok(kmsKeyId === acknowledged || kmsKeyId === keys.find((key) => key.Arn !== acknowledged)!.Arn);
+  const other = keys.find((key) => key.Arn !== kmsKeyId)!;
+  await kms.send(new KMS.DisableKeyCommand({ KeyId: other.KeyId }));
+  const { fileContent } = await codecommit.getFile({ repositoryName, filePath: 'a.txt' });
+  assert.equal(Buffer.from(fileContent!).toString(), 'kept');
+  await kms.send(new KMS.DisableKeyCommand({ KeyId: kmsKeyId }));
+  assert.match(await failure(codecommit.getFile({ repositoryName, filePath: 'a.txt' })), /EncryptionKeyDisabledException/);
 });
