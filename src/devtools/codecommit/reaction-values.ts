@@ -1,6 +1,6 @@
 /**
- * The reactions that a comment can get. The user guide's "Comment on a commit" has the table; copies of it without the pictures name the
- * first five. The others are emoji that clients of CodeCommit offer.
+ * The reactions that a comment can get. The user guide's "Comment on a commit" has the table as a picture only; its examples name the first
+ * five, and the others are our choice of what people use.
  */
 
 interface Reaction {
@@ -43,11 +43,14 @@ const reactions: Reaction[] = Object.entries(emojiByShortCode).map(([shortCode, 
 
 const byName = new Map(reactions.map((reaction) => [reaction.name, reaction]));
 
+/** Other names under which tools send some of them. */
+const aliases: Record<string, string> = { '+1': 'THUMBSUP', '-1': 'THUMBSDOWN', LAUGH: 'SMILE', HOORAY: 'TADA', '100': 'HUNDRED' };
+
 /** As emoji (with or without variation selector), `:shortcode:`, its name, or `U+…`; undefined for anything else. */
 export function readReaction(value: string): Reaction | undefined {
   const plain = value.trim().replace(/\ufe0f$/, '');
-  const code = /^:?([a-z_]+):?$/i.exec(plain)?.[1]?.toUpperCase();
-  if (code !== undefined) return byName.get(code);
+  const code = /^(?::([\w+-]+):|([a-z_]+))$/i.exec(plain)?.slice(1).find(Boolean)?.toUpperCase();
+  if (code !== undefined) return byName.get(Object.hasOwn(aliases, code) ? aliases[code]! : code);
   return reactions.find(({ emoji, unicode }) => emoji.replace(/\ufe0f$/, '') === plain || unicode === plain.toUpperCase());
 }
 
