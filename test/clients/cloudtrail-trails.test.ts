@@ -9,7 +9,9 @@ import { CloudWatchLogs } from '@aws-sdk/client-cloudwatch-logs';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { EventBridge } from '@aws-sdk/client-eventbridge';
 import { IAM } from '@aws-sdk/client-iam';
+import { KMS } from '@aws-sdk/client-kms';
 import { S3 } from '@aws-sdk/client-s3';
+import { SNS } from '@aws-sdk/client-sns';
 import { SQS } from '@aws-sdk/client-sqs';
 import { refused } from '../support/refused.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -321,13 +323,48 @@ test('a trail sends to a log group too', async () => {
   await cloudtrail.deleteTrail({ Name: 'logging' });
 });
 
+test('a trail tells a topic of each file, and writes under a key', async () => {
+  const sns = new SNS(server.client);
+  const sqs = new SQS(server.client);
+  const kms = new KMS(server.client);
+  const { QueueUrl } = await sqs.createQueue({ QueueName: 'files' });
+  const queue = `arn:aws:sqs:${server.region}:${server.account}:files`;
+  const allow = (service: string, Action: string, Resource: string) =>
+    JSON.stringify({ Statement: [{ Effect: 'Allow', Principal: { Service: `${service}.amazonaws.com` }, Action, Resource }] });
+  await sqs.setQueueAttributes({ QueueUrl, Attributes: { Policy: allow('sns', 'sqs:SendMessage', queue) } });
+  const { TopicArn } = await sns.createTopic({ Name: 'files' });
+  await sns.subscribe({ TopicArn, Protocol: 'sqs', Endpoint: queue, Attributes: { RawMessageDelivery: 'true' } });
+  await refused(newTrail('told', { SnsTopicName: 'files' }), 'InsufficientSnsTopicPolicyException');
+  await sns.setTopicAttributes({ TopicArn, AttributeName: 'Policy', AttributeValue: allow('cloudtrail', 'sns:Publish', TopicArn!) });
+
+  const { KeyMetadata } = await kms.createKey({});
+  const KeyId = KeyMetadata!.KeyId!;
+  const settings = { Name: 'told', S3BucketName: 'logs-of-told', SnsTopicName: 'files', KmsKeyId: KeyId };
+  await refused(cloudtrail.createTrail(settings), 'InsufficientEncryptionPolicyException');
+  const { Policy } = await kms.getKeyPolicy({ KeyId });
+  const policy = JSON.parse(Policy!);
+  const Principal = { Service: 'cloudtrail.amazonaws.com' };
+  policy.Statement.push({ Effect: 'Allow', Principal, Action: ['kms:GenerateDataKey*', 'kms:DescribeKey'], Resource: '*' });
+  await kms.putKeyPolicy({ KeyId, Policy: JSON.stringify(policy) });
+  const made = await cloudtrail.createTrail(settings);
+  assert.equal(made.SnsTopicARN, TopicArn);
+  assert.equal(made.KmsKeyId, KeyMetadata!.Arn);
+  await cloudtrail.startLogging({ Name: 'told' });
+  await codecommit.createRepository({ repositoryName: 'to-a-topic' });
+  const told = await until(async () => (await sqs.receiveMessage({ QueueUrl, WaitTimeSeconds: 1 })).Messages?.[0]);
+  const { s3Bucket, s3ObjectKey } = JSON.parse(told.Body!);
+  assert.equal(s3Bucket, 'logs-of-told');
+  const head = await s3.headObject({ Bucket: s3Bucket, Key: s3ObjectKey[0] });
+  assert.equal(head.ServerSideEncryption, 'aws:kms');
+  assert.equal(head.SSEKMSKeyId, KeyMetadata!.Arn);
+  assert.ok((await cloudtrail.getTrailStatus({ Name: 'told' })).LatestNotificationTime);
+  await cloudtrail.deleteTrail({ Name: 'told' });
+});
+
 describe('EventBridge', () => {
   test('a rule gets the changes that it waits for, and no reads', async () => {
-    const sqs = new SQS(server.client);
     const events = new EventBridge(server.client);
     const logs = new CloudWatchLogs(server.client);
-    const { QueueUrl } = await sqs.createQueue({ QueueName: 'changes' });
-    assert.ok(QueueUrl);
     await logs.createLogGroup({ logGroupName: '/aws/events/changes' });
     const pattern = {
       source: ['aws.codecommit'],
