@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RepositoryTrigger } from '@aws-sdk/client-codecommit';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { git } from '../../src/git/client.ts';
@@ -179,6 +180,7 @@ test('a topic that fails is tried again; one that is not there is given up, and 
   const [next] = await published(1);
   assert.equal(next!.record.codecommit.references[0].ref.startsWith('refs/heads/'), true);
   assert.equal(topic.requests() - requests, 2, 'once each');
+  for (let tries = 0; tries < 100 && !/a trigger was not delivered/.test(server.log()); tries++) await delay(50);
   assert.match(server.log(), /a trigger was not delivered/);
 });
 
