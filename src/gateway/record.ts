@@ -5,6 +5,7 @@ import { callerText, safeMessage, valueText } from '../cloud/cloudtrail/journal/
 import { type Traits, traitsOf } from '../cloud/cloudtrail/operations.ts';
 import { accountOfAccessKey } from '../platform/access-key.ts';
 import { AwsError } from '../platform/errors.ts';
+import type { Principal } from '../platform/principal.ts';
 import type { Exchange } from './exchange.ts';
 import { claimedScope } from './signature.ts';
 
@@ -40,7 +41,8 @@ export function record(exchange: Exchange): Promise<void> | undefined {
 
 /** The account and the caller; undefined when nobody can be named: then it is nobody's audit. */
 function whoAsked(exchange: Exchange): { account: string; caller: string } | undefined {
-  const { principal, call, gateway } = exchange;
+  const { call, gateway } = exchange;
+  const principal = exchange.principal?.type === 'WebIdentity' ? vouchedFor(exchange) : exchange.principal;
   const userAgent = call.headers['user-agent'];
   // Only calls from outside have somebody who may go.
   const inside = call.onGone === undefined ? String(userAgent) : undefined;
@@ -59,6 +61,19 @@ function whoAsked(exchange: Exchange): { account: string; caller: string } | und
     invokedBy: service,
   });
   return { account, caller };
+}
+
+/**
+ * Of an unsigned request for a role's session: it is the affair of the role's account, and its answer tells for whom the provider vouched.
+ * Nobody's without a role that could be.
+ */
+function vouchedFor({ input, output }: Exchange): Principal | undefined {
+  const { RoleArn } = (input ?? {}) as { RoleArn?: unknown };
+  const account = typeof RoleArn === 'string' ? /^arn:aws[\w-]*:iam::(\d{12}):role\//.exec(RoleArn)?.[1] : undefined;
+  if (account === undefined) return undefined;
+  const { Provider: provider, Audience, SubjectFromWebIdentityToken: name } = (output ?? {}) as Record<string, string | undefined>;
+  const id = provider === undefined ? 'unknown' : `${provider}:${Audience}:${name}`;
+  return { type: 'WebIdentity', account, arn: id, id, provider, name };
 }
 
 /** What an access key claims that exists here, but whose signature was wrong. Of keys that do not, the account is made up. */

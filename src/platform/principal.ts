@@ -16,7 +16,7 @@ export type Principal =
       session?: SessionLimits;
     }
   /** Who brings a token of an identity provider instead of a signature. `provider`, its ARN, is there once the token was verified. */
-  | { type: 'WebIdentity'; account: string; arn: string; id: string; provider?: string }
+  | { type: 'WebIdentity'; account: string; arn: string; id: string; provider?: string; name?: string }
   /** Penstock itself, acting as an AWS service, e.g. `codebuild.amazonaws.com`; only inside the process. */
   | {
       type: 'Service';

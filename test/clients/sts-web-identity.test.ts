@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { CloudTrail } from '@aws-sdk/client-cloudtrail';
 import {
   AddClientIDToOpenIDConnectProviderCommand,
   CreateOpenIDConnectProviderCommand,
@@ -194,6 +195,28 @@ describe('AssumeRoleWithWebIdentity', () => {
     } finally {
       server.close();
     }
+  });
+});
+
+describe('the record of an assumption', () => {
+  it('is in the account of the role, whether it succeeded or not, and without the token', async () => {
+    const cloudtrail = new CloudTrail(server.client);
+    await assume(await token(), { RoleSessionName: 'recorded' });
+    await refused(assume(await token({ aud: 'other' }), { RoleSessionName: 'refused' }), 'InvalidIdentityTokenException');
+    const found = await cloudtrail.lookupEvents({
+      LookupAttributes: [{ AttributeKey: 'EventName', AttributeValue: 'AssumeRoleWithWebIdentity' }],
+    });
+    cloudtrail.destroy();
+    const records = found.Events!.map(({ CloudTrailEvent }) => JSON.parse(CloudTrailEvent!));
+    const bySession = (name: string) => records.find(({ requestParameters }) => requestParameters.roleSessionName === name);
+    assert.deepEqual(bySession('recorded').userIdentity, {
+      type: 'WebIdentityUser',
+      principalId: `${providerArn()}:${AUDIENCE}:${SUBJECT}`,
+      userName: SUBJECT,
+      identityProvider: providerArn(),
+    });
+    assert.equal(bySession('refused').errorCode, 'InvalidIdentityToken');
+    assert.ok(records.every((record) => record.requestParameters.webIdentityToken?.startsWith('ey') !== true));
   });
 });
 

@@ -14,6 +14,7 @@ export interface Identity {
     sourceIdentity?: string;
   };
   invokedBy?: string;
+  identityProvider?: string;
 }
 
 export function userIdentity({ principal, accessKeyId, account, invokedBy }: Caller): Identity {
@@ -21,6 +22,9 @@ export function userIdentity({ principal, accessKeyId, account, invokedBy }: Cal
   if (!principal) return { type: 'Unknown', accountId: account, ...(accessKeyId ? { accessKeyId } : {}) };
   if (principal.type === 'Service') return { type: 'AWSService', invokedBy: principal.arn };
   const { id, arn, name } = principal;
+  if (principal.type === 'WebIdentity') {
+    return { type: 'WebIdentityUser', principalId: id, userName: name, identityProvider: principal.provider };
+  }
   return {
     type: TYPES[principal.type] ?? principal.type,
     principalId: id,
@@ -33,7 +37,7 @@ export function userIdentity({ principal, accessKeyId, account, invokedBy }: Cal
   };
 }
 
-const TYPES: Record<string, string> = { User: 'IAMUser', WebIdentity: 'WebIdentityUser' };
+const TYPES: Record<string, string> = { User: 'IAMUser' };
 
 function sessionContext({ issuedAt, roleArn, roleName, id, account, sourceIdentity }: RecordedPrincipal): Pick<Identity, 'sessionContext'> {
   if (issuedAt === undefined) return {};

@@ -27,6 +27,8 @@ export interface RecordedPrincipal {
   name?: string;
   roleArn?: string;
   roleName?: string;
+  /** Of a token: who vouched for it. */
+  provider?: string;
   /** Of temporary credentials: when they were made, in milliseconds since 1970. */
   issuedAt?: number;
   sourceIdentity?: string;
@@ -124,6 +126,7 @@ function recorded(principal: Principal): RecordedPrincipal {
     name: 'name' in principal ? principal.name : undefined,
     roleArn: 'roleArn' in principal ? principal.roleArn : undefined,
     roleName: 'roleName' in principal ? principal.roleName : undefined,
+    provider: 'provider' in principal ? principal.provider : undefined,
     issuedAt: session?.issuedAt.getTime(),
     sourceIdentity: session?.sourceIdentity,
   };
