@@ -1,6 +1,6 @@
 /** Rules: which events go where, or when. */
 import { sql } from 'kysely';
-import { asRecords, batchedWrite } from '../../platform/database/batch.ts';
+import { asRecords, batchedChange } from '../../platform/database/batch.ts';
 import { compilePattern, PatternError } from '../../platform/event-patterns/patterns.ts';
 import type { OperationContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
@@ -65,20 +65,16 @@ export const putRule = operation('events', 'PutRule', {
 });
 
 /** A new pattern and the like for a rule that is there. False when it is not, or is being changed by somebody else just now. */
-const changing = batchedWrite<Omit<RulesTable, 'created_by' | 'schedule' | 'next_fire'>, boolean>({
-  key: ruleKey,
-  async run(tx, items) {
-    const { rows } = await sql<RuleKey>`
-      with wanted as (
-        select wanted.* from json_populate_recordset(null::events.rules, ${asRecords(items)}) wanted
-        join events.rules rule using (account, region, bus, name) for update of rule skip locked)
-      update events.rules rule set pattern = wanted.pattern, schedule = null, state = wanted.state, description = wanted.description,
-        role_arn = wanted.role_arn, next_fire = null
-      from wanted where (rule.account, rule.region, rule.bus, rule.name) = (wanted.account, wanted.region, wanted.bus, wanted.name)
-      returning rule.account, rule.region, rule.bus, rule.name`.execute(tx.sql);
-    const done = new Set(rows.map(ruleKey));
-    return items.map((item) => done.has(ruleKey(item)));
-  },
+const changing = batchedChange<Omit<RulesTable, 'created_by' | 'schedule' | 'next_fire'>, RuleKey>({
+  key: ({ account, region, bus, name }) => JSON.stringify([account, region, bus, name]),
+  statement: (items) => sql`
+    with wanted as (
+      select wanted.* from json_populate_recordset(null::events.rules, ${asRecords(items)}) wanted
+      join events.rules rule using (account, region, bus, name) for update of rule skip locked)
+    update events.rules rule set pattern = wanted.pattern, schedule = null, state = wanted.state, description = wanted.description,
+      role_arn = wanted.role_arn, next_fire = null
+    from wanted where (rule.account, rule.region, rule.bus, rule.name) = (wanted.account, wanted.region, wanted.bus, wanted.name)
+    returning rule.account, rule.region, rule.bus, rule.name`,
 });
 
 /** Passing a role to EventBridge needs iam:PassRole on it. */
@@ -109,10 +105,6 @@ function checkSchedule(ctx: OperationContext<never>, bus: string, schedule: stri
 }
 
 type RuleKey = Pick<RulesTable, 'account' | 'region' | 'bus' | 'name'>;
-
-function ruleKey({ account, region, bus, name }: RuleKey): string {
-  return JSON.stringify([account, region, bus, name]);
-}
 
 function matches(key: { account: string; region: string; bus: string; name: string }) {
   return (eb: any) => eb.and(key);

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { gitStore } from '../../git/store.ts';
-import { asRecords, batchedWrite } from '../../platform/database/batch.ts';
+import { asRecords, batchedChange } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
@@ -36,6 +36,9 @@ export const createRepository = operation('codecommit', 'CreateRepository', {
       description: repositoryDescription || null,
       default_branch: null,
       generation: 0,
+      epoch: 0,
+      pruned_at: null,
+      pruned_generation: null,
       tags,
       created_at: now,
       updated_at: now,
@@ -47,17 +50,19 @@ export const createRepository = operation('codecommit', 'CreateRepository', {
 });
 
 /** False when the name is taken. */
-const creation = batchedWrite<Repository, boolean>({
-  key: ({ account, region, name }) => `${account}/${region}/${name}`,
-  async run(tx, repositories) {
+const creation = batchedChange<Repository, Pick<Repository, 'id'>>({
+  key: ({ id }) => id,
+  statement(repositories) {
     const columns = sql.join(Object.keys(repositories[0]!).map((name) => sql.ref(name)));
-    // In order, so that two batches with the same names do not wait for each other.
-    const { rows } = await sql<{ id: string }>`
-      insert into codecommit.repositories (${columns})
-      select ${columns} from json_populate_recordset(null::codecommit.repositories, ${asRecords(repositories)})
-      order by account, region, name on conflict do nothing returning id`.execute(tx.sql);
-    const made = new Set(rows.map((row) => row.id));
-    return repositories.map(({ id }) => made.has(id));
+    // In order, so that two batches with the same names do not wait for each other. Those that are there by now were made by the same
+    // statement, whose answer was lost.
+    return sql`
+      with wanted as materialized (
+        select ${columns} from json_populate_recordset(null::codecommit.repositories, ${asRecords(repositories)})),
+      made as (
+        insert into codecommit.repositories (${columns}) select ${columns} from wanted order by account, region, name
+        on conflict do nothing returning id)
+      select id from made union all select id from codecommit.repositories where id = any(array(select id from wanted))`;
   },
 });
 

@@ -1,6 +1,6 @@
 /** Tags of repositories, which policies may ask for as `aws:ResourceTag/…`. */
 import { sql } from 'kysely';
-import { asRecords, batchedWrite } from '../../platform/database/batch.ts';
+import { asRecords, batchedChange } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Transaction } from '../../platform/platform.ts';
 import type { RequestContext } from '../../platform/service.ts';
@@ -28,20 +28,16 @@ export const tagResource = operation('codecommit', 'TagResource', {
 });
 
 /** False when the repository is not there, has too many tags then, or is being changed by somebody else just now. */
-const tagging = batchedWrite<{ id: string; tags: Record<string, string> }, boolean>({
+const tagging = batchedChange<{ id: string; tags: Record<string, string> }, { id: string }>({
   key: ({ id }) => id,
-  async run(tx, items) {
-    const { rows } = await sql<{ id: string }>`
-      with tagged as (
-        select id, repository.tags || wanted.tags as tags
-        from json_to_recordset(${asRecords(items)}) as wanted (id uuid, tags jsonb) join codecommit.repositories repository using (id)
-        for update of repository skip locked)
-      update codecommit.repositories repository set tags = tagged.tags from tagged
-      where repository.id = tagged.id and (select count(*) from jsonb_object_keys(tagged.tags)) <= ${MAX_TAGS}
-      returning repository.id`.execute(tx.sql);
-    const done = new Set(rows.map((row) => row.id));
-    return items.map(({ id }) => done.has(id));
-  },
+  statement: (items) => sql`
+    with tagged as (
+      select id, repository.tags || wanted.tags as tags
+      from json_to_recordset(${asRecords(items)}) as wanted (id uuid, tags jsonb) join codecommit.repositories repository using (id)
+      for update of repository skip locked)
+    update codecommit.repositories repository set tags = tagged.tags from tagged
+    where repository.id = tagged.id and (select count(*) from jsonb_object_keys(tagged.tags)) <= ${MAX_TAGS}
+    returning repository.id`,
 });
 
 export const untagResource = operation('codecommit', 'UntagResource', {

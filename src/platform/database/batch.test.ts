@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Platform, Reader, Transaction } from '../platform.ts';
-import { batchedRead, batchedWrite } from './batch.ts';
+import type { RawBuilder } from 'kysely';
+import type { Platform, Reader } from '../platform.ts';
+import { batchedChange, batchedRead } from './batch.ts';
 
 /** Rows that a read looks at, with the batches in which it did; each batch ends when `release` is called. */
 function gated() {
@@ -144,26 +145,26 @@ describe('reads', () => {
       (await outcome(['a', 'b', 'a'])).map((each) => each.status === 'rejected' && each.reason.code),
       ['ECONNRESET', 'ECONNRESET', 'ECONNRESET'],
     );
-    // A read may be asked again at once: by then the pool has waited for the database.
-    assert.deepEqual(tried, [
-      ['a', 'b'],
-      ['a', 'b'],
-    ]);
+    // A read may be asked again at once: before each, the pool waits for the database.
+    assert.deepEqual(tried, Array(3).fill(['a', 'b']));
   });
 });
 
-describe('writes', () => {
-  it('that come together are one transaction, but each change of one row has its own', async () => {
-    const transactions: string[][] = [];
-    const transaction = (work: (tx: Transaction) => Promise<unknown>) => work({} as Transaction);
-    const write = batchedWrite<{ row: string; value: number }, number>({
+describe('changes', () => {
+  /** A statement that does `work` and gives back what that gives. */
+  const statement = <Row>(work: () => Promise<Row[]>) => ({ execute: async () => ({ rows: await work() }) }) as unknown as RawBuilder<Row>;
+
+  it('that come together are one statement, but each change of one row has its own; who gets no row back is told', async () => {
+    const statements: string[][] = [];
+    const change = batchedChange<{ row: string; value: number }, { row: string }>({
       key: ({ row }) => row,
-      async run(_, items) {
-        transactions.push(items.map(({ row, value }) => row + value));
-        return items.map(({ value }) => value);
-      },
+      statement: (items) =>
+        statement(async () => {
+          statements.push(items.map(({ row, value }) => row + value));
+          return items.filter(({ row }) => row !== 'b').map(({ row }) => ({ row }));
+        }),
     });
-    const platform = { transaction } as Pick<Platform, 'transaction'>;
+    const platform = reader();
     const items = [
       { row: 'a', value: 1 },
       { row: 'b', value: 1 },
@@ -171,28 +172,33 @@ describe('writes', () => {
       { row: 'c', value: 1 },
       { row: 'a', value: 3 },
     ];
-    assert.deepEqual(await Promise.all(items.map((item) => write(platform, item))), [1, 1, 2, 1, 3]);
-    assert.deepEqual(transactions, [['a1', 'b1', 'c1'], ['a2'], ['a3']]);
+    assert.deepEqual(await Promise.all(items.map((item) => change(platform, item))), [true, false, true, true, true]);
+    assert.deepEqual(statements, [['a1', 'b1', 'c1'], ['a2'], ['a3']]);
   });
 
-  it('are not made again when the connection broke, since they may have been made', async () => {
+  it('are made again when the connection broke, and fail when it goes on breaking', async () => {
+    let gaps = 1;
     let calls = 0;
-    const write = batchedWrite<string, string>({
-      key: (name) => name,
-      async run() {
-        calls++;
-        throw Object.assign(new Error('gone'), { code: '57P01' });
-      },
+    const change = batchedChange<{ row: string }, { row: string }>({
+      key: ({ row }) => row,
+      statement: (items) =>
+        statement(async () => {
+          calls++;
+          if (gaps-- > 0) throw Object.assign(new Error('gone'), { code: '57P01' });
+          return items;
+        }),
     });
-    const platform = { transaction: (work: (tx: Transaction) => Promise<unknown>) => work({} as Transaction) } as Pick<
-      Platform,
-      'transaction'
-    >;
-    const outcomes = await Promise.allSettled(['a', 'b'].map((name) => write(platform, name)));
+    const platform = reader();
+    const outcome = () => Promise.allSettled(['a', 'b'].map((row) => change(platform, { row })));
     assert.deepEqual(
-      outcomes.map(({ status }) => status),
-      ['rejected', 'rejected'],
+      (await outcome()).map(({ status }) => status),
+      ['fulfilled', 'fulfilled'],
     );
-    assert.equal(calls, 1);
+    assert.equal(calls, 2);
+    gaps = 100;
+    assert.deepEqual(
+      (await outcome()).map((each) => each.status === 'rejected' && each.reason.code),
+      ['57P01', '57P01'],
+    );
   });
 });

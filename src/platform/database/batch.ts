@@ -1,5 +1,5 @@
 /**
- * Many requests' questions as one query, and many requests' changes as one transaction.
+ * Many requests' questions as one query, and many requests' changes as one statement.
  *
  * What several requests want of the database at the same moment costs little more than what one of them wants: a round trip, its system calls
  * and (for a change) the wait for the disk come once for all. Whoever comes while a batch is under way waits for the next one, so batches grow
@@ -7,12 +7,14 @@
  *
  * Nothing is remembered: a batch is sent after each of its requests came, so each sees whatever was acknowledged before it.
  */
-import type { Platform, Reader, Transaction } from '../platform.ts';
+import type { RawBuilder } from 'kysely';
+import type { Platform, Reader } from '../platform.ts';
 import { isAway } from './pool.ts';
 
 const MAX_ITEMS = 100;
 /** While the database works on one, the next is being gathered; a second one keeps a slow one from holding up all. */
 const MAX_UNDER_WAY = 2;
+const TRIES_THROUGH_GAPS = 3;
 
 interface BatchOptions<Item, Answer> {
   /** Answers in the order of the items. Throwing fails them all; then each is tried alone, so that only the guilty one fails. */
@@ -86,7 +88,7 @@ class Batcher<Item, Answer> {
       const answers = await this.#options.run(batch.map(({ item }) => item));
       for (const [index, { waiters }] of batch.entries()) for (const { resolve } of waiters) resolve(answers[index]!);
     } catch (error) {
-      // When the connection broke, nobody knows whether a change was made: it must not be made again.
+      // Without a database all fare alike.
       if (batch.length > 1 && !isAway(error)) await Promise.all(batch.map((entry) => this.#send([entry])));
       else for (const { waiters } of batch) for (const { reject } of waiters) reject(error);
     }
@@ -115,33 +117,45 @@ export function batchedRead<Item, Answer>(options: {
   };
 }
 
-/** A connection that broke under a read is no reason to fail it: the next one comes when the database is back. */
-async function throughGap<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (!isAway(error)) throw error;
-    return read();
-  }
-}
-
-/** A small change that requests make together in one transaction: all are acknowledged when it has been committed. */
-export function batchedWrite<Item, Answer>(options: {
-  /** The row that the item changes: two changes of it are in two transactions. */
-  key(item: Item): string;
-  /** Must not wait for locks that others may hold long; answers in the order of the items. */
-  run(tx: Transaction, items: Item[]): Promise<Answer[]>;
-}): (platform: Pick<Platform, 'transaction'>, item: Item) => Promise<Answer> {
-  const { key } = options;
-  const batchers = new WeakMap<Platform['transaction'], Batcher<Item, Answer>>();
-  return ({ transaction }, item) => {
-    let batcher = batchers.get(transaction);
+/**
+ * A small change of single rows that requests make together: `batchedChange({ key, statement })` is a function that a handler calls for one
+ * item. True when the statement gave its row back, and then it has been committed.
+ */
+export function batchedChange<Item extends Row, Row>(options: {
+  /** The row that the item changes, also of what the statement gives back. Two changes of one row are two statements. */
+  key(item: Row): string;
+  /**
+   * One statement for all, which is a transaction by itself and so costs one round trip. It must not wait for locks that others may hold long,
+   * and making the same change again must do no harm: it is sent again when the connection broke and nobody knows whether it was made.
+   */
+  statement(items: Item[]): RawBuilder<Row>;
+}): (platform: Pick<Platform, 'read'>, item: Item) => Promise<boolean> {
+  const { key, statement } = options;
+  const batchers = new WeakMap<Reader, Batcher<Item, boolean>>();
+  return ({ read }, item) => {
+    let batcher = batchers.get(read);
     if (!batcher) {
-      batcher = new Batcher({ key, share: false, run: (items) => transaction((tx) => options.run(tx, items)) });
-      batchers.set(transaction, batcher);
+      const run = async (items: Item[]): Promise<boolean[]> => {
+        const { rows } = await throughGap(() => statement(items).execute(read));
+        const done = new Set(rows.map(key));
+        return items.map((each) => done.has(key(each)));
+      };
+      batcher = new Batcher<Item, boolean>({ key, share: false, run });
+      batchers.set(read, batcher);
     }
     return batcher.add(item);
   };
+}
+
+/** What may be asked again is no reason to fail when the connection broke under it: the next one comes when the database is back. */
+async function throughGap<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isAway(error) || tried === TRIES_THROUGH_GAPS) throw error;
+    }
+  }
 }
 
 /** The items as the parameter of `json_to_recordset`, which makes rows of them: one text for any number, so that the statement stays the same. */
