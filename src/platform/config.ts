@@ -16,6 +16,10 @@ export interface Config {
   logLevel: string;
   /** The largest object that git LFS may store, in bytes. */
   lfsMaxBytes: number;
+  git: {
+    /** So many days objects stay that nothing in a repository needs any more. */
+    graceDays: number;
+  };
   cloudtrail: {
     /** Whether calls are recorded; `PENSTOCK_CLOUDTRAIL=off` says no. */
     recording: boolean;
@@ -29,6 +33,8 @@ export interface Config {
   gitRate: number;
   /** Where mail goes out (`smtp://user:password@host:port`), and the address that it comes from; undefined when there is no mail. */
   smtp: { url: string; from: string } | undefined;
+  /** Where others reach Penstock, without a slash at the end: for links in notifications. Undefined: as it is listened to. */
+  publicUrl: string | undefined;
   /** Filled in once the ports are bound. */
   endpoints: {
     /** `http://127.0.0.1:4600`: what clients and builds are told to use. */
@@ -91,12 +97,14 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       databaseUrl: env.PENSTOCK_DATABASE_URL || undefined,
       logLevel: env.PENSTOCK_LOG_LEVEL || 'info',
       lfsMaxBytes: wholeNumber('PENSTOCK_LFS_MAX_BYTES', env.PENSTOCK_LFS_MAX_BYTES || LFS_MAX_BYTES),
+      git: { graceDays: within('PENSTOCK_GIT_GRACE_DAYS', env, 14, [1, 3650]) },
       cloudtrail: {
         recording: oneOf('PENSTOCK_CLOUDTRAIL', env.PENSTOCK_CLOUDTRAIL || 'on', ['on', 'off']) === 'on',
         deliverySeconds: seconds('PENSTOCK_CLOUDTRAIL_DELIVERY_SECONDS', env, 300),
         digestSeconds: seconds('PENSTOCK_CLOUDTRAIL_DIGEST_SECONDS', env, 3_600),
       },
       smtp: smtp(env),
+      publicUrl: publicUrl(env.PENSTOCK_PUBLIC_URL),
       endpoints: { http: '', https: undefined, ssh: undefined },
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
       gitRate: count('PENSTOCK_GIT_RATE', env, 100),
@@ -130,6 +138,13 @@ function serviceEndpoints(env: NodeJS.ProcessEnv): Record<string, string> {
   );
 }
 
+function publicUrl(text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  const url = URL.parse(text);
+  if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return text.replace(/\/+$/, '');
+  throw new ConfigError(`PENSTOCK_PUBLIC_URL must be an http or https URL without a query, not "${text}".`);
+}
+
 function smtp(env: NodeJS.ProcessEnv): Config['smtp'] {
   const { PENSTOCK_SMTP_URL: url, PENSTOCK_SMTP_FROM: from } = env;
   if (!url) return undefined;
@@ -153,6 +168,12 @@ function count(variable: string, env: NodeJS.ProcessEnv, usual: number): number 
   const value = Number(env[variable] || usual);
   if (Number.isSafeInteger(value) && value >= 0) return value;
   throw new ConfigError(`${variable} must be a whole number, not "${env[variable]}".`);
+}
+
+function within(variable: string, env: NodeJS.ProcessEnv, usual: number, [least, most]: [number, number]): number {
+  const value = Number(env[variable] || usual);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new ConfigError(`${variable} must be a whole number from ${least} to ${most}, not "${env[variable]}".`);
 }
 
 function portNumber(option: string, value: string): number {

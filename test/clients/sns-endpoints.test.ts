@@ -129,11 +129,12 @@ async function verify(message: Record<string, string>): Promise<void> {
 }
 
 /** Subscribes a path of the test's server and confirms by the link that comes to it. */
-async function subscribed(TopicArn: string, path: string, Attributes: Record<string, string> = {}): Promise<string> {
+async function subscribed(TopicArn: string, path: string, Attributes: Record<string, string> = {}, publicUrl?: string): Promise<string> {
   const { SubscriptionArn } = await sns.send(
     new SubscribeCommand({ TopicArn, Protocol: 'http', Endpoint: addressOf(path), Attributes, ReturnSubscriptionArn: true }),
   );
   const asked = JSON.parse((await posts.next()).body);
+  assert.ok(asked.SubscribeURL.startsWith(`${publicUrl ?? server.endpoint}/?Action=ConfirmSubscription`));
   const answer = await fetch(asked.SubscribeURL);
   assert.equal(answer.status, 200);
   assert.match(await answer.text(), new RegExp(`<SubscriptionArn>${SubscriptionArn}</SubscriptionArn>`));
@@ -283,7 +284,9 @@ describe('mail', () => {
   });
 
   test('waits when there is no mail server, and the log says so', async () => {
-    await server.restart({ env: {} });
+    // Links follow the public address as well.
+    const PENSTOCK_PUBLIC_URL = server.endpoint.replace('127.0.0.1', 'localhost');
+    await server.restart({ env: { PENSTOCK_PUBLIC_URL: `${PENSTOCK_PUBLIC_URL}/` } });
     const TopicArn = await topic('no-mail');
     const { SubscriptionArn } = await sns.send(
       new SubscribeCommand({ TopicArn, Protocol: 'email-json', Endpoint: 'a@example.com', ReturnSubscriptionArn: true }),
@@ -291,7 +294,7 @@ describe('mail', () => {
     const { Attributes } = await sns.send(new GetSubscriptionAttributesCommand({ SubscriptionArn }));
     assert.equal(Attributes!.PendingConfirmation, 'true');
     // The job's queue is one for all: once another confirmation came, this one has been tried.
-    await subscribed(TopicArn, '/after');
+    await subscribed(TopicArn, '/after', {}, PENSTOCK_PUBLIC_URL);
     assert.match(server.log(), /set PENSTOCK_SMTP_URL/);
   });
 });

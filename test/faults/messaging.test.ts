@@ -7,7 +7,7 @@ import { queueFor } from '../support/messaging.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 const SENDERS = 6;
-const EACH = 40;
+const EACH = 25;
 
 let server: TestServer;
 let sqs: SQSClient;

@@ -11,8 +11,12 @@ export function textFor(message: Message, protocol: string): string {
   return message.by_protocol?.[protocol] ?? message.by_protocol?.default ?? message.message;
 }
 
+function baseUrl({ config }: Platform): string {
+  return config.publicUrl ?? config.endpoints.http;
+}
+
 export function unsubscribeUrl(platform: Platform, subscription: Subscription): string {
-  return `${platform.config.endpoints.http}/?Action=Unsubscribe&SubscriptionArn=${encodeURIComponent(subscription.arn)}`;
+  return `${baseUrl(platform)}/?Action=Unsubscribe&SubscriptionArn=${encodeURIComponent(subscription.arn)}`;
 }
 
 function signatureVersion(topic: Topic): string {
@@ -36,7 +40,7 @@ export async function notification(platform: Platform, topic: Topic, subscriptio
 
 export function confirmUrl(platform: Platform, subscription: Subscription, token: string): string {
   const { topic_arn: topic } = subscription;
-  return `${platform.config.endpoints.http}/?Action=ConfirmSubscription&TopicArn=${encodeURIComponent(topic)}&Token=${token}`;
+  return `${baseUrl(platform)}/?Action=ConfirmSubscription&TopicArn=${encodeURIComponent(topic)}&Token=${token}`;
 }
 
 export async function confirmation(

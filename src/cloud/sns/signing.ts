@@ -30,7 +30,8 @@ export async function signed(platform: Platform, message: Record<string, unknown
     .map((name) => `${name}\n${message[name]}\n`)
     .join('');
   const signature = await signAsync(version === '2' ? 'RSA-SHA256' : 'RSA-SHA1', Buffer.from(text), key);
-  const base = platform.config.endpoints.https ?? platform.config.endpoints.http;
+  const { publicUrl, endpoints } = platform.config;
+  const base = publicUrl ?? endpoints.https ?? endpoints.http;
   return {
     ...message,
     SignatureVersion: version,

@@ -125,7 +125,7 @@ async function prepare(platform: Platform, situation: Situation, signal: AbortSi
   return {
     clients,
     clientsIn,
-    pipeline: { name: pipeline.name, region: pipeline.region, endpoint: () => platform.config.endpoints.http },
+    pipeline: { name: pipeline.name, region: pipeline.region, endpoint: () => platform.config.publicUrl ?? platform.config.endpoints.http },
     deadline: deadlineOf(situation),
     run,
     action,
