@@ -13,17 +13,17 @@ import { after, before, test } from 'node:test';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { git } from '../../src/git/client.ts';
 import type { ServiceModel } from '../../src/platform/model.ts';
+import { type Provocation, provocationsOf, repositoryName, triggersOf } from '../support/codecommit-errors.ts';
 import { signGit, withCredentials } from '../support/git.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 const model = JSON.parse(readFileSync(new URL('../../models/codecommit.json', import.meta.url), 'utf8')) as ServiceModel;
-const repositoryName = 'errors';
 const MB = 1024 * 1024;
 
 let server: TestServer;
 let home: string;
-let commits: Record<string, string>;
 const pullRequests = { open: '', closed: '' };
+let provocations: Provocation[];
 
 /** Branches of one repository, each for some of the errors below. */
 function history(): string {
@@ -63,291 +63,25 @@ before(async () => {
   await git(home, ['push', '-q', '--all', url], withCredentials(signGit(server, repositoryName)));
   await git(home, ['push', '-q', '--tags', url], withCredentials(signGit(server, repositoryName)));
   const names = (await git(home, ['for-each-ref', '--format=%(refname:short) %(objectname)'])).split('\n');
-  commits = Object.fromEntries(names.map((line) => line.split(' ')));
+  const commits: Record<string, string> = Object.fromEntries(names.map((line) => line.split(' ')));
   for (const state of ['open', 'closed'] as const) {
     const targets = [{ repositoryName, sourceReference: 'side', destinationReference: 'main' }];
     const made = await codecommit.createPullRequest({ title: state, targets, clientRequestToken: state });
     pullRequests[state] = made.pullRequest!.pullRequestId!;
   }
   await codecommit.updatePullRequestStatus({ pullRequestId: pullRequests.closed, pullRequestStatus: 'CLOSED' });
+  provocations = provocationsOf({ region: server.region, account: server.account, commits, pullRequests });
 });
 after(async () => {
   await server.stop();
   await rm(home, { recursive: true, force: true });
 });
 
-/** A call that no SDK checks first: `SendMessage`, `{…}`. */
+/** An operation by its name in the model, with an input that need not be one. */
 function call(operation: string, input: object): Promise<unknown> {
   const client = new CodeCommit(server.client) as unknown as Record<string, (input: object) => Promise<unknown>>;
   return client[operation.charAt(0).toLowerCase() + operation.slice(1)]!(input);
 }
-
-type Provocation = [error: string, operation: string, input: () => object];
-
-const bytes = (text: string) => Buffer.from(text);
-const at = { repositoryName };
-const arn = (name: string) => `arn:aws:codecommit:${server.region}:${server.account}:${name}`;
-const merge = (source: string, destination: string, more: object = {}) => ({
-  ...at,
-  sourceCommitSpecifier: source,
-  destinationCommitSpecifier: destination,
-  ...more,
-});
-const put = (more: object = {}) => ({
-  ...at,
-  branchName: 'main',
-  parentCommitId: commits.main,
-  filePath: 'a',
-  fileContent: bytes('new'),
-  ...more,
-});
-const commit = (more: object = {}) => ({
-  ...at,
-  branchName: 'main',
-  parentCommitId: commits.main,
-  putFiles: [{ filePath: 'a', fileContent: bytes('new') }],
-  ...more,
-});
-const resolution = (filePath: string, more: object) => ({ conflictResolution: { replaceContents: [{ filePath, ...more }] } });
-const pull = (more: object = {}) => ({
-  title: 'title',
-  targets: [{ repositoryName, sourceReference: 'side', destinationReference: 'main' }],
-  ...more,
-});
-
-const repositories: Provocation[] = [
-  ['RepositoryNameExistsException', 'CreateRepository', () => at],
-  ['RepositoryLimitExceededException', 'CreateRepository', () => ({ repositoryName: 'fourth' })],
-  ['InvalidRepositoryNameException', 'CreateRepository', () => ({ repositoryName: 'a.git' })],
-  ['InvalidRepositoryDescriptionException', 'CreateRepository', () => ({ repositoryName: 'x', repositoryDescription: 'd'.repeat(1001) })],
-  ['InvalidTagsMapException', 'CreateRepository', () => ({ repositoryName: 'x', tags: { 'a!': '' } })],
-  ['InvalidSystemTagUsageException', 'TagResource', () => ({ resourceArn: arn(repositoryName), tags: { 'aws:x': 'y' } })],
-  ['InvalidTagKeysListException', 'UntagResource', () => ({ resourceArn: arn(repositoryName), tagKeys: ['k'.repeat(129)] })],
-  [
-    'TooManyTagsException',
-    'TagResource',
-    () => ({ resourceArn: arn(repositoryName), tags: Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`t${n}`, ''])) }),
-  ],
-  ['InvalidResourceArnException', 'ListTagsForResource', () => ({ resourceArn: 'arn:aws:s3:::bucket' })],
-  ['InvalidRepositoryNameException', 'ListTagsForResource', () => ({ resourceArn: arn('a b') })],
-  ['RepositoryDoesNotExistException', 'UntagResource', () => ({ resourceArn: arn('absent'), tagKeys: ['a'] })],
-  ['MaximumRepositoryNamesExceededException', 'BatchGetRepositories', () => ({ repositoryNames: Array(101).fill('a') })],
-  ['RepositoryNamesRequiredException', 'BatchGetRepositories', () => ({ repositoryNames: [] })],
-  ['InvalidContinuationTokenException', 'ListRepositories', () => ({ nextToken: 'x' })],
-  ['RepositoryNameExistsException', 'UpdateRepositoryName', () => ({ oldName: 'third', newName: 'empty' })],
-];
-
-const branches: Provocation[] = [
-  ['BranchNameExistsException', 'CreateBranch', () => ({ ...at, branchName: 'side', commitId: commits.base })],
-  ['InvalidBranchNameException', 'CreateBranch', () => ({ ...at, branchName: 'a..b', commitId: commits.base })],
-  ['InvalidBranchNameException', 'CreateBranch', () => ({ ...at, branchName: '1'.repeat(40), commitId: commits.base })],
-  ['InvalidCommitIdException', 'CreateBranch', () => ({ ...at, branchName: 'x', commitId: 'main' })],
-  ['CommitDoesNotExistException', 'CreateBranch', () => ({ ...at, branchName: 'x', commitId: '1'.repeat(40) })],
-  ['BranchDoesNotExistException', 'GetBranch', () => ({ ...at, branchName: 'absent' })],
-  ['BranchNameRequiredException', 'GetBranch', () => at],
-  ['RepositoryNameRequiredException', 'GetBranch', () => ({ branchName: 'main' })],
-  ['DefaultBranchCannotBeDeletedException', 'DeleteBranch', () => ({ ...at, branchName: 'main' })],
-  ['BranchDoesNotExistException', 'UpdateDefaultBranch', () => ({ ...at, defaultBranchName: 'absent' })],
-  ['InvalidContinuationTokenException', 'ListBranches', () => ({ ...at, nextToken: 'x' })],
-];
-
-const writing: Provocation[] = [
-  ['ParentCommitIdRequiredException', 'PutFile', () => put({ parentCommitId: undefined })],
-  ['InvalidParentCommitIdException', 'PutFile', () => put({ parentCommitId: 'main' })],
-  ['ParentCommitDoesNotExistException', 'PutFile', () => put({ parentCommitId: '1'.repeat(40) })],
-  ['ParentCommitIdOutdatedException', 'PutFile', () => put({ parentCommitId: commits.base })],
-  ['BranchDoesNotExistException', 'PutFile', () => put({ branchName: 'absent' })],
-  ['BranchNameIsTagNameException', 'PutFile', () => put({ branchName: 'v1' })],
-  ['SameFileContentException', 'PutFile', () => put({ fileContent: bytes('main') })],
-  ['FileContentSizeLimitExceededException', 'PutFile', () => put({ fileContent: Buffer.alloc(6 * MB + 1) })],
-  ['InvalidPathException', 'PutFile', () => put({ filePath: `${'d/'.repeat(21)}f` })],
-  ['InvalidPathException', 'PutFile', () => put({ filePath: 'p'.repeat(4097) })],
-  ['InvalidPathException', 'PutFile', () => put({ filePath: '../a' })],
-  ['FileNameConflictsWithDirectoryNameException', 'PutFile', () => put({ filePath: 'dir' })],
-  ['DirectoryNameConflictsWithFileNameException', 'PutFile', () => put({ filePath: 'a/b' })],
-  ['FilePathConflictsWithSubmodulePathException', 'PutFile', () => put({ filePath: 'sub/x' })],
-  ['NameLengthExceededException', 'PutFile', () => put({ name: 'n'.repeat(1001) })],
-  ['InvalidEmailException', 'PutFile', () => put({ email: 'a\n<b' })],
-  ['CommitMessageLengthExceededException', 'PutFile', () => put({ commitMessage: 'm'.repeat(20 * MB + 1) })],
-  ['FileDoesNotExistException', 'DeleteFile', () => put({ filePath: 'absent', fileContent: undefined })],
-  ['FileEntryRequiredException', 'CreateCommit', () => commit({ putFiles: [] })],
-  [
-    'MaximumFileEntriesExceededException',
-    'CreateCommit',
-    () => commit({ putFiles: Array.from({ length: 101 }, (_, n) => ({ filePath: `f${n}`, fileContent: bytes('x') })) }),
-  ],
-  [
-    'PutFileEntryConflictException',
-    'CreateCommit',
-    () => commit({ putFiles: ['x', 'x/y'].map((filePath) => ({ filePath, fileContent: bytes('x') })) }),
-  ],
-  ['SamePathRequestException', 'CreateCommit', () => commit({ deleteFiles: [{ filePath: 'a' }] })],
-  ['SourceFileOrContentRequiredException', 'CreateCommit', () => commit({ putFiles: [{ filePath: 'x' }] })],
-  [
-    'FileContentAndSourceFileSpecifiedException',
-    'CreateCommit',
-    () => commit({ putFiles: [{ filePath: 'x', fileContent: bytes('x'), sourceFile: { filePath: 'a' } }] }),
-  ],
-  [
-    'RestrictedSourceFileException',
-    'CreateCommit',
-    () => commit({ putFiles: [{ filePath: 'x', sourceFile: { filePath: 'a' } }], deleteFiles: [{ filePath: 'a' }] }),
-  ],
-  [
-    'FolderContentSizeLimitExceededException',
-    'CreateCommit',
-    () => commit({ putFiles: ['f/1', 'f/2'].map((filePath) => ({ filePath, fileContent: Buffer.alloc(4 * MB) })) }),
-  ],
-  ['NoChangeException', 'CreateCommit', () => commit({ putFiles: [{ filePath: 'a', fileContent: bytes('main') }] })],
-  ['InvalidPathException', 'CreateCommit', () => commit({ putFiles: [{ filePath: `${'d/'.repeat(21)}f`, fileContent: bytes('x') }] })],
-];
-
-const reading: Provocation[] = [
-  ['InvalidCommitIdException', 'GetCommit', () => ({ ...at, commitId: 'main' })],
-  ['CommitIdDoesNotExistException', 'GetCommit', () => ({ ...at, commitId: '1'.repeat(40) })],
-  ['CommitIdsListRequiredException', 'BatchGetCommits', () => ({ ...at, commitIds: [] })],
-  ['CommitIdsLimitExceededException', 'BatchGetCommits', () => ({ ...at, commitIds: Array(101).fill('1'.repeat(40)) })],
-  ['InvalidCommitException', 'GetFile', () => ({ ...at, filePath: 'a', commitSpecifier: 'a..b' })],
-  ['CommitDoesNotExistException', 'GetFile', () => ({ ...at, filePath: 'a', commitSpecifier: 'absent' })],
-  ['FileDoesNotExistException', 'GetFile', () => ({ ...at, filePath: 'absent' })],
-  ['FileTooLargeException', 'GetFile', () => ({ ...at, filePath: 'huge', commitSpecifier: 'huge' })],
-  ['InvalidPathException', 'GetFile', () => ({ ...at, filePath: 'a//b' })],
-  ['FolderDoesNotExistException', 'GetFolder', () => ({ ...at, folderPath: 'a' })],
-  ['InvalidPathException', 'GetFolder', () => ({ ...at, folderPath: '../x' })],
-  ['InvalidBlobIdException', 'GetBlob', () => ({ ...at, blobId: 'x' })],
-  ['BlobIdDoesNotExistException', 'GetBlob', () => ({ ...at, blobId: '1'.repeat(40) })],
-  ['PathDoesNotExistException', 'GetDifferences', () => ({ ...at, afterCommitSpecifier: 'main', afterPath: 'absent' })],
-  ['InvalidMaxResultsException', 'GetDifferences', () => ({ ...at, afterCommitSpecifier: 'main', MaxResults: 0 })],
-  ['InvalidContinuationTokenException', 'GetDifferences', () => ({ ...at, afterCommitSpecifier: 'main', NextToken: 'x' })],
-  ['InvalidCommitException', 'ListFileCommitHistory', () => ({ ...at, filePath: 'a', commitSpecifier: 'a..b' })],
-  ['ValidationException', 'GetBlobDifferences', () => ({ ...at, afterBlobId: '1'.repeat(40), contextLines: -1 })],
-];
-
-const conflicted = (more: object = {}) => merge('side', 'main', { targetBranch: 'main', ...more });
-const asked = (more: object = {}) => merge('side', 'main', { mergeOption: 'THREE_WAY_MERGE', ...more });
-
-const merging: Provocation[] = [
-  ['ManualMergeRequiredException', 'MergeBranchesByThreeWay', () => conflicted()],
-  ['ManualMergeRequiredException', 'MergeBranchesByFastForward', () => conflicted()],
-  ['TipsDivergenceExceededException', 'MergeBranchesBySquash', () => merge('unrelated', 'main')],
-  ['ConcurrentReferenceUpdateException', 'MergeBranchesByFastForward', () => merge('main', commits.base!, { targetBranch: 'main' })],
-  ['BranchNameRequiredException', 'MergeBranchesByFastForward', () => merge('ahead', commits.main!)],
-  ['BranchNameIsTagNameException', 'MergeBranchesByFastForward', () => merge('main', 'v1')],
-  ['BranchDoesNotExistException', 'MergeBranchesBySquash', () => merge('side', 'main', { targetBranch: 'absent' })],
-  ['InvalidTargetBranchException', 'MergeBranchesBySquash', () => merge('side', 'main', { targetBranch: 'a..b' })],
-  ['InvalidBranchNameException', 'MergeBranchesBySquash', () => merge('side', 'a..b')],
-  ['CommitDoesNotExistException', 'MergeBranchesBySquash', () => merge('absent', 'main')],
-  ['InvalidCommitException', 'GetMergeOptions', () => merge('a..b', 'main')],
-  ['CommitRequiredException', 'GetMergeOptions', () => ({ ...at, sourceCommitSpecifier: 'side' })],
-  ['InvalidSourceCommitSpecifierException', 'GetMergeConflicts', () => asked({ sourceCommitSpecifier: 'a..b' })],
-  ['InvalidDestinationCommitSpecifierException', 'GetMergeConflicts', () => asked({ destinationCommitSpecifier: 'a..b' })],
-  ['InvalidMaxConflictFilesException', 'GetMergeConflicts', () => asked({ maxConflictFiles: 0 })],
-  ['InvalidMaxMergeHunksException', 'DescribeMergeConflicts', () => asked({ filePath: 'a', maxMergeHunks: 0 })],
-  ['FileDoesNotExistException', 'DescribeMergeConflicts', () => asked({ filePath: 'absent' })],
-  ['InvalidContinuationTokenException', 'BatchDescribeMergeConflicts', () => asked({ nextToken: 'x' })],
-  ['MaximumFileContentToLoadExceededException', 'GetMergeOptions', () => merge('huge1', 'huge2')],
-  ['MaximumItemsToCompareExceededException', 'GetMergeOptions', () => merge('side', 'many')],
-  ['InvalidMergeOptionException', 'CreateUnreferencedMergeCommit', () => asked({ mergeOption: 'FAST_FORWARD_MERGE' })],
-  [
-    'MultipleConflictResolutionEntriesException',
-    'CreateUnreferencedMergeCommit',
-    () => asked({ conflictResolution: { deleteFiles: [{ filePath: 'a' }], setFileModes: [{ filePath: 'a', fileMode: 'NORMAL' }] } }),
-  ],
-  [
-    'MaximumConflictResolutionEntriesExceededException',
-    'MergeBranchesByThreeWay',
-    () => conflicted({ conflictResolution: { deleteFiles: Array.from({ length: 101 }, (_, n) => ({ filePath: `f${n}` })) } }),
-  ],
-  [
-    'ReplacementContentRequiredException',
-    'MergeBranchesByThreeWay',
-    () => conflicted(resolution('a', { replacementType: 'USE_NEW_CONTENT' })),
-  ],
-  [
-    'InvalidReplacementContentException',
-    'MergeBranchesByThreeWay',
-    () => conflicted(resolution('a', { replacementType: 'KEEP_BASE', content: bytes('x') })),
-  ],
-  [
-    'InvalidConflictResolutionException',
-    'MergeBranchesByThreeWay',
-    () => conflicted({ conflictResolutionStrategy: 'ACCEPT_SOURCE', ...resolution('a', { replacementType: 'KEEP_BASE' }) }),
-  ],
-  [
-    'FileContentSizeLimitExceededException',
-    'MergeBranchesByThreeWay',
-    () => conflicted(resolution('a', { replacementType: 'USE_NEW_CONTENT', content: Buffer.alloc(6 * MB + 1) })),
-  ],
-];
-
-const pulling: Provocation[] = [
-  ['TargetsRequiredException', 'CreatePullRequest', () => pull({ targets: [] })],
-  ['TitleRequiredException', 'CreatePullRequest', () => pull({ title: ' ' })],
-  ['InvalidTargetsException', 'CreatePullRequest', () => pull({ targets: [...pull().targets, ...pull().targets] })],
-  [
-    'MultipleRepositoriesInPullRequestException',
-    'CreatePullRequest',
-    () => pull({ targets: [...pull().targets, { repositoryName: 'empty', sourceReference: 'x' }] }),
-  ],
-  ['ReferenceDoesNotExistException', 'CreatePullRequest', () => pull({ targets: [{ repositoryName, sourceReference: 'absent' }] })],
-  [
-    'ReferenceTypeNotSupportedException',
-    'CreatePullRequest',
-    () => pull({ targets: [{ repositoryName, sourceReference: 'refs/tags/v1' }] }),
-  ],
-  ['InvalidReferenceNameException', 'CreatePullRequest', () => pull({ targets: [{ repositoryName, sourceReference: 'a..b' }] })],
-  ['SourceAndDestinationAreSameException', 'CreatePullRequest', () => pull({ targets: [{ repositoryName, sourceReference: 'main' }] })],
-  ['IdempotencyParameterMismatchException', 'CreatePullRequest', () => pull({ title: 'another', clientRequestToken: 'open' })],
-  ['InvalidClientRequestTokenException', 'CreatePullRequest', () => pull({ clientRequestToken: 'a|b c\n' })],
-  ['InvalidPullRequestIdException', 'GetPullRequest', () => ({ pullRequestId: 'x' })],
-  ['PullRequestDoesNotExistException', 'GetPullRequest', () => ({ pullRequestId: '999' })],
-  ['PullRequestAlreadyClosedException', 'UpdatePullRequestTitle', () => ({ pullRequestId: pullRequests.closed, title: 'x' })],
-  [
-    'InvalidPullRequestStatusUpdateException',
-    'UpdatePullRequestStatus',
-    () => ({ pullRequestId: pullRequests.closed, pullRequestStatus: 'OPEN' }),
-  ],
-  ['InvalidAuthorArnException', 'ListPullRequests', () => ({ ...at, authorArn: 'me' })],
-  ['InvalidActorArnException', 'DescribePullRequestEvents', () => ({ pullRequestId: pullRequests.open, actorArn: 'me' })],
-  [
-    'RepositoryNotAssociatedWithPullRequestException',
-    'MergePullRequestBySquash',
-    () => ({ pullRequestId: pullRequests.open, repositoryName: 'empty' }),
-  ],
-  [
-    'TipOfSourceReferenceIsDifferentException',
-    'MergePullRequestBySquash',
-    () => ({ ...at, pullRequestId: pullRequests.open, sourceCommitId: commits.base }),
-  ],
-  ['InvalidCommitIdException', 'MergePullRequestBySquash', () => ({ ...at, pullRequestId: pullRequests.open, sourceCommitId: 'x' })],
-  ['ManualMergeRequiredException', 'MergePullRequestByFastForward', () => ({ ...at, pullRequestId: pullRequests.open })],
-];
-
-const destination = () => `arn:aws:sns:${server.region}:${server.account}:topic`;
-const triggers = (...changes: object[]) => ({
-  ...at,
-  triggers: changes.map((change, index) => ({ name: `t${index}`, destinationArn: destination(), events: ['all'], ...change })),
-});
-const triggering: Provocation[] = [
-  ['RepositoryTriggersListRequiredException', 'TestRepositoryTriggers', () => triggers()],
-  ['MaximumRepositoryTriggersExceededException', 'PutRepositoryTriggers', () => triggers(...Array(11).fill({}))],
-  ['RepositoryTriggerNameRequiredException', 'PutRepositoryTriggers', () => triggers({ name: '' })],
-  ['InvalidRepositoryTriggerNameException', 'PutRepositoryTriggers', () => triggers({ name: 'a,b' })],
-  ['RepositoryTriggerDestinationArnRequiredException', 'PutRepositoryTriggers', () => triggers({ destinationArn: '' })],
-  ['InvalidRepositoryTriggerDestinationArnException', 'PutRepositoryTriggers', () => triggers({ destinationArn: 'topic' })],
-  [
-    'InvalidRepositoryTriggerRegionException',
-    'PutRepositoryTriggers',
-    () => triggers({ destinationArn: 'arn:aws:sns:mars-west-1:123456789012:topic' }),
-  ],
-  ['InvalidRepositoryTriggerCustomDataException', 'PutRepositoryTriggers', () => triggers({ customData: 'x'.repeat(1001) })],
-  ['MaximumBranchesExceededException', 'PutRepositoryTriggers', () => triggers({ branches: Array(11).fill('b') })],
-  ['InvalidRepositoryTriggerBranchNameException', 'PutRepositoryTriggers', () => triggers({ branches: ['a..b'] })],
-  ['RepositoryTriggerEventsListRequiredException', 'PutRepositoryTriggers', () => triggers({ events: [] })],
-  ['InvalidRepositoryTriggerEventsException', 'PutRepositoryTriggers', () => triggers({ events: ['all', 'createReference'] })],
-];
-
-const provocations = [...repositories, ...branches, ...writing, ...reading, ...merging, ...pulling, ...triggering];
 
 test('each error is answered to the call that deserves it', async (t) => {
   for (const [error, operation, input] of provocations) {
@@ -392,8 +126,10 @@ function valid(operation: string): object {
     ...(operation === 'BatchGetCommits' ? { commitIds: [id] } : {}),
     ...(operation.startsWith('GetBlob') ? { blobId: id, afterBlobId: id, beforeBlobId: id } : {}),
     ...(operation === 'CreateBranch' || operation === 'GetCommit' ? { commitId: id } : {}),
-    ...(operation === 'CreateCommit' ? { putFiles: [{ filePath: 'a', fileContent: bytes('a') }], deleteFiles: [], setFileModes: [] } : {}),
-    ...(operation.endsWith('RepositoryTriggers') ? triggers({}) : {}),
+    ...(operation === 'CreateCommit'
+      ? { putFiles: [{ filePath: 'a', fileContent: Buffer.from('a') }], deleteFiles: [], setFileModes: [] }
+      : {}),
+    ...(operation.endsWith('RepositoryTriggers') ? triggersOf(server, {}) : {}),
     ...(operation.startsWith('MergePullRequest') ? { pullRequestId: pullRequests.open, sourceCommitId: undefined } : {}),
     ...(operation === 'CreateUnreferencedMergeCommit' ? { mergeOption: 'SQUASH_MERGE' } : {}),
     ...(operation === 'ListPullRequests' ? { authorArn: undefined } : {}),
@@ -411,7 +147,7 @@ function sample(name: string): unknown {
   if (shape.type === 'list') return [sample(shape.member!.shape)];
   if (shape.type === 'map') return { key: 'value' };
   if (shape.type === 'string') return shape.enum?.[0] ?? 'x';
-  if (shape.type === 'blob') return bytes('x');
+  if (shape.type === 'blob') return Buffer.from('x');
   if (shape.type === 'boolean') return false;
   return 1;
 }
