@@ -36,8 +36,6 @@ export const createRepository = operation('codecommit', 'CreateRepository', {
       description: repositoryDescription || null,
       default_branch: null,
       generation: 0,
-      pruned_at: null,
-      pruned_generation: null,
       tags,
       created_at: now,
       updated_at: now,
