@@ -24,7 +24,7 @@ const DELAY_MS = 2_000;
 /** After a failure. */
 const PAUSE_MS = 10 * 60_000;
 /** Fetches that began before a pack was replaced may still read it. */
-const REPLACED_MS = 3_600_000;
+export const REPLACED_MS = 3_600_000;
 /** A lock that nobody holds any more: its process was killed. */
 const DEAD_LOCK_MS = 3_600_000;
 /** Which packs the index was made of. */

@@ -4,6 +4,7 @@
  *
  *     <id>/base/               a git directory without references, to read objects by id
  *     <id>/objects/            the packs of the repository, named by content, moved in whole; and indexes over them (see cache-upkeep.ts)
+ *     <id>/objects-<epoch>/    the same, once objects were dropped from the repository: those who ask now must not find them any more
  *     <id>/views/<generation>/ a git directory with HEAD and all references as they were in that generation
  *     <id>/incoming/           quarantines of pushes under way
  *
@@ -15,13 +16,20 @@ import { access, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/pro
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { BlobStore } from '../ports/blobs/port.ts';
-import { CacheUpkeep } from './cache-upkeep.ts';
+import { CacheUpkeep, REPLACED_MS } from './cache-upkeep.ts';
+import { linkPack } from './pack-files.ts';
 import type { GitPlace } from './program.ts';
 import { isAlive, runGit } from './program.ts';
 
-/** A repository at one moment: everything that a view is made of. Read in one statement, so that its parts belong together. */
-export interface RepositoryState {
+/** What names a state of a repository. */
+export interface Moment {
   generation: number;
+  /** How often objects were dropped from it. */
+  epoch: number;
+}
+
+/** A repository at one moment: everything that a view is made of. Read in one statement, so that its parts belong together. */
+export interface RepositoryState extends Moment {
   /** What HEAD points at, e.g. `refs/heads/main`; it need not exist. */
   head: string;
   /** Sorted by the bytes of their names. */
@@ -60,6 +68,8 @@ export class GitCache {
   readonly #opening = new Map<string, Promise<RepositoryState | undefined>>();
   /** The generation whose packs are known to be all here. */
   readonly #complete = new Map<string, number>();
+  /** The latest epoch that we heard of; 0 when none. */
+  readonly #epochs = new Map<string, number>();
   readonly #superseded = new Map<string, number>();
   readonly #swept = new Set<string>();
   readonly #upkeep = new CacheUpkeep();
@@ -74,21 +84,23 @@ export class GitCache {
    * Makes sure that all objects of `generation` can be read by id (see `base`). `load` is asked only when that is not known; false when
    * the repository is gone.
    */
-  async ready(id: string, generation: number, load: Load): Promise<boolean> {
+  async ready(id: string, { generation }: Moment, load: Load): Promise<boolean> {
     const known = this.#complete.get(id) ?? -1;
     if (known >= generation && (await exists(path.join(this.#root, id, 'base', 'HEAD')))) return true;
     return (await this.#refresh(id, generation, load)) !== undefined;
   }
 
   /** A git directory with the references as they are in `generation` or later; undefined when the repository is gone. */
-  async open(id: string, generation: number, load: Load): Promise<View | undefined> {
+  async open(id: string, { generation, epoch }: Moment, load: Load): Promise<View | undefined> {
+    this.#learnEpoch(id, epoch);
     const view = this.#view(id, generation);
-    if (await exists(path.join(view.gitDir, 'HEAD'))) return view;
+    if ((await exists(path.join(view.gitDir, 'HEAD'))) && (await exists(view.objects))) return view;
     const state = await this.#refresh(id, generation, load);
     if (!state) return undefined;
     const latest = this.#view(id, state.generation);
     if (!(await exists(path.join(latest.gitDir, 'HEAD')))) await this.#writeView(latest, state);
     await this.#dropOldViews(id, state.generation);
+    await this.#dropOldEpochs(id);
     this.#upkeep.consider(latest, state.packs);
     return latest;
   }
@@ -106,7 +118,7 @@ export class GitCache {
   /** For reading objects by id; valid as soon as `ready` or `open` has resolved for a generation that has them. */
   base(id: string): GitPlace {
     const home = path.join(this.#root, id);
-    return { gitDir: path.join(home, 'base'), objects: path.join(home, 'objects') };
+    return { gitDir: path.join(home, 'base'), objects: this.#objects(id) };
   }
 
   /** An empty place for objects that are not yet the repository's, which reads the repository's as well. */
@@ -122,7 +134,7 @@ export class GitCache {
 
   /** Moves a pack and its index in. The index last: git finds packs by their index. */
   async install(id: string, name: string, from: string): Promise<void> {
-    const pack = path.join(this.#root, id, 'objects', 'pack');
+    const pack = path.join(this.#objects(id), 'pack');
     await rename(path.join(from, `pack-${name}.pack`), path.join(pack, `pack-${name}.pack`));
     await rename(path.join(from, `pack-${name}.rev`), path.join(pack, `pack-${name}.rev`)).catch(() => {});
     await rename(path.join(from, `pack-${name}.idx`), path.join(pack, `pack-${name}.idx`));
@@ -132,6 +144,7 @@ export class GitCache {
   async remove(id: string): Promise<void> {
     this.#swept.delete(id);
     this.#complete.delete(id);
+    this.#epochs.delete(id);
     await rm(path.join(this.#root, id), { recursive: true, force: true });
   }
 
@@ -141,8 +154,16 @@ export class GitCache {
   }
 
   #view(id: string, generation: number): View {
-    const home = path.join(this.#root, id);
-    return { gitDir: path.join(home, 'views', String(generation)), objects: path.join(home, 'objects'), generation };
+    return { gitDir: path.join(this.#root, id, 'views', String(generation)), objects: this.#objects(id), generation };
+  }
+
+  #objects(id: string): string {
+    const epoch = this.#epochs.get(id) ?? 0;
+    return path.join(this.#root, id, epoch === 0 ? 'objects' : `objects-${epoch}`);
+  }
+
+  #learnEpoch(id: string, epoch: number): void {
+    if (epoch > (this.#epochs.get(id) ?? 0)) this.#epochs.set(id, epoch);
   }
 
   #refresh(id: string, generation: number, load: Load): Promise<RepositoryState | undefined> {
@@ -155,18 +176,19 @@ export class GitCache {
   async #fetchAll(id: string, load: Load): Promise<RepositoryState | undefined> {
     const state = await load();
     if (!state) return undefined;
+    this.#learnEpoch(id, state.epoch);
     await this.#prepare(id);
+    await this.#prepareObjects(id, state.packs);
     await this.#fetchPacks(id, state.packs);
     this.#complete.set(id, Math.max(this.#complete.get(id) ?? -1, state.generation));
     return state;
   }
 
   async #writeView(view: View, state: RepositoryState): Promise<void> {
-    const lines = state.refs.map((ref) => `${ref.objectId} ${ref.name}\n${ref.peeledId ? `^${ref.peeledId}\n` : ''}`);
     await createWhole(view.gitDir, async (directory) => {
       await mkdir(path.join(directory, 'refs'));
       await writeFile(path.join(directory, 'config'), config);
-      await writeFile(path.join(directory, 'packed-refs'), `# pack-refs with: peeled fully-peeled sorted \n${lines.join('')}`);
+      await writeFile(path.join(directory, 'packed-refs'), listReferences(state.refs));
       await writeFile(path.join(directory, 'HEAD'), `ref: ${state.head}\n`);
     });
   }
@@ -189,9 +211,23 @@ export class GitCache {
     }
   }
 
+  /** The first time in an epoch: its objects are those of the packs that it still has. */
+  async #prepareObjects(id: string, packs: RepositoryState['packs']): Promise<void> {
+    const objects = this.#objects(id);
+    if (await exists(objects)) return;
+    const home = path.join(this.#root, id);
+    const earlier = (await readdir(home)).filter(isObjects);
+    await createWhole(objects, async (directory) => {
+      await mkdir(path.join(directory, 'pack'));
+      for (const from of earlier) {
+        for (const { name } of packs) await linkPack(path.join(home, from, 'pack'), path.join(directory, 'pack'), name);
+      }
+    });
+  }
+
   /** Fetches what is missing; a pack is checked whole while its index is made. */
   async #fetchPacks(id: string, packs: RepositoryState['packs']): Promise<void> {
-    const present = new Set(await readdir(path.join(this.#root, id, 'objects', 'pack')));
+    const present = new Set(await readdir(path.join(this.#objects(id), 'pack')));
     const missing = packs.filter(({ name }) => !present.has(`pack-${name}.idx`));
     const fetchOthers = async () => {
       for (let next = missing.pop(); next; next = missing.pop()) await this.fetchPack(id, next);
@@ -233,6 +269,22 @@ export class GitCache {
     }
   }
 
+  /** Requests that began in an earlier epoch may go on in it for an hour. */
+  async #dropOldEpochs(id: string): Promise<void> {
+    const home = path.join(this.#root, id);
+    const current = path.basename(this.#objects(id));
+    const now = Date.now();
+    for (const name of (await readdir(home)).filter(isObjects)) {
+      const directory = path.join(home, name);
+      if (name === current || epochOf(name) > epochOf(current)) continue;
+      const since = this.#superseded.get(directory) ?? now;
+      this.#superseded.set(directory, since);
+      if (now - since < REPLACED_MS) continue;
+      this.#superseded.delete(directory);
+      await removeWhole(directory);
+    }
+  }
+
   /** Quarantines that a killed process left behind. */
   async #sweepIncoming(id: string): Promise<void> {
     const incoming = path.join(this.#root, id, 'incoming');
@@ -244,6 +296,20 @@ export class GitCache {
       if (dead || age > ABANDONED_MS) await rm(directory, { recursive: true, force: true });
     }
   }
+}
+
+/** The content of git's file `packed-refs`. */
+export function listReferences(refs: RepositoryState['refs']): string {
+  const lines = refs.map((ref) => `${ref.objectId} ${ref.name}\n${ref.peeledId ? `^${ref.peeledId}\n` : ''}`);
+  return `# pack-refs with: peeled fully-peeled sorted \n${lines.join('')}`;
+}
+
+function isObjects(name: string): boolean {
+  return /^objects(-\d+)?$/.test(name);
+}
+
+function epochOf(name: string): number {
+  return Number(name.split('-')[1] ?? 0);
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -25,11 +25,12 @@ export async function serveMemoryRepository() {
 
   const load = async (): Promise<RepositoryState> => ({
     generation,
+    epoch: 0,
     head: 'refs/heads/main',
     refs: [...refs].map(([name, ref]) => ({ name, ...ref })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     packs,
   });
-  const open = async () => (await store.cache.open(id, generation, load))!;
+  const open = async () => (await store.cache.open(id, { generation, epoch: 0 }, load))!;
   const rules: PushRules = {
     authorize: async (names) => new Map(names.filter((name) => denied.has(name)).map((name) => [name, 'denied by policy'])),
     announce: async () => `git/${randomUUID()}`,

@@ -75,6 +75,8 @@ export class ObjectReaders {
   #process(repository: string): CatFile {
     let process = this.#processes.get(repository);
     this.#processes.delete(repository);
+    // Where the objects are changes when some are dropped.
+    if (process && process.objects !== this.#cache.base(repository).objects) process.end();
     if (!process?.alive) process = new CatFile(this.#cache, repository, () => this.#forget(repository, process!));
     // Last in the map is used last.
     this.#processes.set(repository, process);
@@ -106,6 +108,7 @@ class CatFile {
   readonly #child: ChildProcess;
   readonly #questions: Question[] = [];
   readonly #onEnd: () => void;
+  readonly objects: string;
   #chunks: Buffer[] = [];
   #buffered = 0;
   /** Bytes that must be there before looking at them again makes sense. */
@@ -115,7 +118,9 @@ class CatFile {
 
   constructor(cache: GitCache, repository: string, onEnd: () => void) {
     this.#onEnd = onEnd;
-    this.#child = spawnGit(['cat-file', '--batch-command'], { place: cache.base(repository) });
+    const place = cache.base(repository);
+    this.objects = place.objects;
+    this.#child = spawnGit(['cat-file', '--batch-command'], { place });
     let complaint = '';
     this.#child.stderr!.on('data', (chunk: Buffer) => {
       complaint = (complaint + chunk.toString()).slice(-2000);

@@ -34,7 +34,7 @@ export async function verifyState(blobs: BlobStore, scratch: string, state: Repo
       if (fault === undefined) packs.push(pack);
       else faults.push({ kind: 'blob', name: pack.blobKey, reason: fault });
     }
-    const view = (await cache.open('repository', state.generation, async () => ({ ...state, packs })))!;
+    const view = (await cache.open('repository', { ...state, epoch: 0 }, async () => ({ ...state, epoch: 0, packs })))!;
     faults.push(...(await missingLinks(view, signal)));
     // One after the other only when something is wrong: with good packs whose links are all there, a reference needs no more than its object.
     const suspects = faults.length > 0 ? state.refs : await pointingNowhere(view, state.refs, signal);

@@ -7,7 +7,7 @@ import { dataKeysStandIn } from '../../../test/support/kms.ts';
 import { openPlatform, type TestPlatform } from '../../../test/support/platform.ts';
 import { runGit } from '../../git/program.ts';
 import { gitStore } from '../../git/store.ts';
-import type { Config } from '../../platform/config.ts';
+import { readConfig } from '../../platform/config.ts';
 import { SignalHub } from '../../platform/signals.ts';
 import type { BlobFault } from '../../ports/blobs/dummy.ts';
 import { createDummyBlobs } from '../../ports/blobs/dummy.ts';
@@ -27,12 +27,7 @@ let id: string;
 
 before(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'penstock-maintenance-'));
-  const config = {
-    dataDir: home,
-    region: 'us-east-1',
-    repositoryLimit: 0,
-    endpoints: { http: '', https: undefined, ssh: undefined },
-  } as Config;
+  const { config } = readConfig({ data: home }, {});
   const parts = { config, blobs: createDummyBlobs(faults), aws: dataKeysStandIn(), signals: new SignalHub() };
   tested = await openPlatform(codecommit, { ...parts, now: () => new Date(now) });
 });

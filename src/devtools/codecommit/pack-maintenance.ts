@@ -18,6 +18,7 @@ export const combinePacks: Reconciler = {
       .select(['blob_key', 'name', 'objects'])
       .where('repository_id', '=', id)
       .where('state', '=', 'live')
+      .where('unneeded_since', 'is', null)
       .execute();
     // After the packs: what this row's generation needs is in them or in newer ones.
     const repository = await platform.read.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).executeTakeFirst();
@@ -46,7 +47,7 @@ async function combine(platform: Platform, id: string, chosen: { blob_key: strin
   async function keepAndReplace(): Promise<boolean> {
     try {
       await quarantine.keep({ blobs: store.blobs, key: Promise.resolve(blobKey), asItArrives: false }, signal);
-      return await replacePacks(platform, id, chosen, { ...pack!, blobKey });
+      return await replacePacks(platform, id, { replaced: chosen, packs: [{ ...pack!, blobKey }] });
     } catch (error) {
       await giveUp(platform, id, blobKey).catch(() => {});
       throw error;

@@ -40,6 +40,7 @@ export async function announcePack(platform: Platform, repository: Pick<Reposito
         objects: 0,
         state: 'pending',
         state_since: platform.now(),
+        unneeded_since: null,
       })
       .execute(),
   );
@@ -80,6 +81,7 @@ export async function makeLive(tx: Transaction, repositoryId: string, pack: Stor
         .select((count) => count.fn.countAll<number>().as('count'))
         .where('live.repository_id', '=', repositoryId)
         .where('live.state', '=', 'live')
+        .where('live.unneeded_since', 'is', null)
         .as('others'),
     )
     .executeTakeFirst();
@@ -87,41 +89,57 @@ export async function makeLive(tx: Transaction, repositoryId: string, pack: Stor
   if (Number(result.others) >= ENOUGH_PACKS || pack.objects >= MANY_OBJECTS) await tx.reconcile(MAINTENANCE, repositoryId);
 }
 
-/** Puts a pack in the place of others, in one transaction; false when one of them is not the repository's any more, and nothing was done. */
-export async function replacePacks(
-  platform: Platform,
-  repositoryId: string,
-  replaced: { blob_key: string }[],
-  pack: StoredPack,
-): Promise<boolean> {
+/** What takes the place of packs, and when it may. */
+export interface Replacement {
+  replaced: { blob_key: string }[];
+  packs: (StoredPack & { unneededSince?: Buffer })[];
+  /** Objects were dropped, counting on the repository as it was in this generation. */
+  droppedAt?: number;
+  /** Further writes of the same transaction. */
+  also?: (tx: Transaction, generation: number) => Promise<void>;
+}
+
+/** Puts packs in the place of others, in one transaction; false when the repository is not what it was any more, and nothing was done. */
+export async function replacePacks(platform: Platform, repositoryId: string, replacement: Replacement): Promise<boolean> {
+  const { replaced, packs, droppedAt, also } = replacement;
   return platform
     .transaction(async (tx) => {
       // Pushes of the repository wait for this row too: they come before or after, never between.
-      await tx.sql.selectFrom('codecommit.repositories').select('id').where('id', '=', repositoryId).forUpdate().execute();
-      const now = platform.now();
-      const retired = await tx.sql
-        .updateTable('codecommit.packs')
-        .set({ state: 'retired', state_since: now })
-        .where(
-          'blob_key',
-          'in',
-          replaced.map((each) => each.blob_key),
-        )
-        .where('state', '=', 'live')
+      const row = await tx.sql
+        .selectFrom('codecommit.repositories')
+        .select(['generation', 'epoch'])
+        .where('id', '=', repositoryId)
+        .forUpdate()
         .executeTakeFirst();
-      if (Number(retired.numUpdatedRows) !== replaced.length) throw new PacksChangedError();
+      if (!row || (droppedAt !== undefined && row.generation !== droppedAt)) throw new RepositoryChangedError();
+      const now = platform.now();
+      const keys = replaced.map((each) => each.blob_key);
+      const retired = tx.sql.updateTable('codecommit.packs').set({ state: 'retired', state_since: now }).where('state', '=', 'live');
+      const { numUpdatedRows } =
+        keys.length > 0 ? await retired.where('blob_key', 'in', keys).executeTakeFirstOrThrow() : { numUpdatedRows: 0n };
+      if (Number(numUpdatedRows) !== replaced.length) throw new RepositoryChangedError();
       // After the others: it may be the same as one of them.
-      await makeLive(tx, repositoryId, pack, now);
+      for (const pack of packs) {
+        await makeLive(tx, repositoryId, pack, now);
+        if (pack.unneededSince) {
+          const unneeded_since = pack.unneededSince;
+          await tx.sql.updateTable('codecommit.packs').set({ unneeded_since }).where('blob_key', '=', pack.blobKey).execute();
+        }
+      }
+      const generation = droppedAt === undefined ? row.generation : Math.max(row.generation + 1, now.getTime());
+      const epoch = droppedAt === undefined ? row.epoch : row.epoch + 1;
+      await tx.sql.updateTable('codecommit.repositories').set({ generation, epoch }).where('id', '=', repositoryId).execute();
+      await also?.(tx, generation);
       await tx.reconcile('codecommit.packs', repositoryId, new Date(now.getTime() + RETIRED_MS + 1000));
       return true;
     })
     .catch((error) => {
-      if (error instanceof PacksChangedError) return false;
+      if (error instanceof RepositoryChangedError) return false;
       throw error;
     });
 }
 
-class PacksChangedError extends Error {}
+class RepositoryChangedError extends Error {}
 
 /** A pack that was announced and will not be needed: its blob is deleted soon. */
 export async function giveUp(platform: Platform, repositoryId: string, blobKey: string): Promise<void> {
@@ -182,6 +200,7 @@ export async function repositoriesOfManyPacks(platform: Platform): Promise<strin
     .selectFrom('codecommit.packs')
     .select('repository_id')
     .where('state', '=', 'live')
+    .where('unneeded_since', 'is', null)
     .groupBy('repository_id')
     .having((eb) => eb(eb.fn.countAll(), '>', ENOUGH_PACKS))
     .execute();

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { PushResult } from '../../git/receive-report.ts';
 import { describeRef, parentNames } from '../../git/ref-names.ts';
 import { gitStore } from '../../git/store.ts';
+import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { StoredPack } from './packs.ts';
 import { makeLive } from './packs.ts';
@@ -39,13 +40,16 @@ export interface ChangeOptions {
   also?: (tx: Transaction) => Promise<void>;
 }
 
+/** The repository as it was before the new objects were looked for in it. */
+type Proven = Pick<Repository, 'id' | 'name' | 'epoch'>;
+
 /**
  * Tells the fate of each change, in order, with git's words for what went wrong. Fails with RepositoryDoesNotExistException when the
  * repository was deleted meanwhile; then nothing has happened.
  */
 export async function changeReferences(
   platform: Platform,
-  repository: Pick<Repository, 'id' | 'name'>,
+  repository: Proven,
   changes: ReferenceChange[],
   options: ChangeOptions,
 ): Promise<PushResult[]> {
@@ -60,12 +64,13 @@ export async function changeReferences(
 /** Adds objects that no reference names, with what `also` records of them. They are there for whoever knows their ids. */
 export async function addUnreferenced(
   platform: Platform,
-  { id, name }: Pick<Repository, 'id' | 'name'>,
+  { id, name, epoch }: Proven,
   options: ChangeOptions & { pack: StoredPack; detail: Record<string, unknown> },
 ): Promise<void> {
   const generations = await platform.transaction(async (tx) => {
     const repository = await tx.sql.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
     if (!repository) throw repositoryMissing(name);
+    if (repository.epoch !== epoch) throw new AwsError('ConcurrentReferenceUpdateException', 'The repository has changed. Try again.');
     const generation = nextGeneration(repository, platform.now());
     await makeLive(tx, id, options.pack, platform.now());
     await tx.sql.updateTable('codecommit.repositories').set({ generation }).where('id', '=', id).execute();
@@ -88,13 +93,15 @@ export function nextGeneration({ generation }: Pick<Repository, 'generation'>, n
 async function changeInTransaction(
   platform: Platform,
   tx: Transaction,
-  { id, name }: Pick<Repository, 'id' | 'name'>,
+  { id, name, epoch }: Proven,
   changes: ReferenceChange[],
   options: ChangeOptions,
 ): Promise<{ results: PushResult[]; generations?: { before: number; after: number } }> {
   // Changes of one repository come one after another from here on.
   const repository = await tx.sql.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   if (!repository) throw repositoryMissing(name);
+  // Objects were dropped since the new ones were proven against what there was; whoever tries again is proven against what there is.
+  if (repository.epoch !== epoch) return { results: changes.map((change) => ({ name: change.name, error: 'failed to update ref' })) };
   const { current, peeled } = await currentReferences(tx, id, changes);
   const neighbours = neighboursOf(current, changes);
   const results = changes.map((change) => ({ name: change.name, error: objection(change, repository, current, neighbours) }));

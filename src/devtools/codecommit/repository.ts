@@ -96,13 +96,13 @@ export interface OpenRepository {
   info(id: string): Promise<ObjectInfo | undefined>;
 }
 
-type Known = Pick<Repository, 'id' | 'generation' | 'name' | 'account' | 'region' | 'kms_key_id' | 'wrapped_key' | 'key_managed'>;
+type Known = Pick<Repository, 'id' | 'generation' | 'epoch' | 'name' | 'account' | 'region' | 'kms_key_id' | 'wrapped_key' | 'key_managed'>;
 
 /** For a request's context its principal must be allowed to use the repository's key, else CodeCommit itself. */
 export async function openRepository(platform: Platform | RequestContext, repository: Known): Promise<OpenRepository> {
   await unlock(platform, repository);
   const { cache, readers } = gitStore(platform);
-  const ready = await cache.ready(repository.id, repository.generation, () => loadState(platform, repository.id));
+  const ready = await cache.ready(repository.id, repository, () => loadState(platform, repository.id));
   if (!ready) throw repositoryMissing(repository.name);
   return {
     read: (id) => readers.read(repository.id, id),
@@ -113,7 +113,7 @@ export async function openRepository(platform: Platform | RequestContext, reposi
 /** The repository as git's own programs can serve it; as `openRepository`. */
 export async function openView(platform: Platform | RequestContext, repository: Known): Promise<View> {
   await unlock(platform, repository);
-  const view = await gitStore(platform).cache.open(repository.id, repository.generation, () => loadState(platform, repository.id));
+  const view = await gitStore(platform).cache.open(repository.id, repository, () => loadState(platform, repository.id));
   if (!view) throw repositoryMissing(repository.name);
   return view;
 }
@@ -125,6 +125,7 @@ export async function loadState(platform: Pick<Platform, 'read'>, id: string): P
     .where('repository.id', '=', id)
     .select((eb) => [
       'repository.generation',
+      'repository.epoch',
       'repository.default_branch',
       eb
         .selectFrom('codecommit.refs as ref')
@@ -148,6 +149,7 @@ export async function loadState(platform: Pick<Platform, 'read'>, id: string): P
   if (!row) return undefined;
   return {
     generation: row.generation,
+    epoch: row.epoch,
     head: branchRef(row.default_branch ?? 'main'),
     refs: (row.refs ?? []).map(([name, objectId, peeledId]) => ({ name, objectId, peeledId })),
     packs: (row.packs ?? []).map(([name, blobKey, objects]) => ({ name, blobKey, objects })),

@@ -23,6 +23,7 @@ import { deleteLfsObjects } from './lfs-objects.ts';
 import { batchDescribeMergeConflicts, describeMergeConflicts, getMergeConflicts } from './merge-descriptions.ts';
 import * as merges from './merges.ts';
 import { combinePacks } from './pack-maintenance.ts';
+import { prunePacks } from './pack-pruning.ts';
 import { deletePacks, MAINTENANCE } from './packs.ts';
 import { MERGED_BY_PUSH } from './pull-request-changes.ts';
 import * as pullRequestEditing from './pull-request-editing.ts';
@@ -124,6 +125,7 @@ export const codecommit = defineService('codecommit', {
     'codecommit.packs': deletePacks,
     'codecommit.lfs': deleteLfsObjects,
     [MAINTENANCE]: combinePacks,
+    'codecommit.prune': prunePacks,
     [MERGED_BY_PUSH]: pullRequestMerges.closeMergedByPush,
   },
   schema: new URL('./schema/', import.meta.url),

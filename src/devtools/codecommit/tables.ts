@@ -1,5 +1,5 @@
 /** The rows of `schema/`. */
-import type { GeneratedAlways, JSONColumnType } from 'kysely';
+import type { Generated, GeneratedAlways, JSONColumnType } from 'kysely';
 
 export interface RepositoriesTable {
   id: string;
@@ -9,6 +9,9 @@ export interface RepositoriesTable {
   description: string | null;
   default_branch: string | null;
   generation: number;
+  epoch: Generated<number>;
+  pruned_at: Date | null;
+  pruned_generation: number | null;
   tags: JSONColumnType<Record<string, string>>;
   created_at: Date;
   updated_at: Date;
@@ -33,6 +36,7 @@ export interface PacksTable {
   objects: number;
   state: 'pending' | 'live' | 'retired';
   state_since: Date;
+  unneeded_since: Buffer | null;
 }
 
 export interface MergesTable {
