@@ -4,7 +4,7 @@
  */
 import { AwsError } from '../platform/errors.ts';
 
-const PACKAGES: Record<string, string> = { logs: 'cloudwatch-logs', events: 'eventbridge' };
+const PACKAGES: Record<string, string> = { logs: 'cloudwatch-logs', events: 'eventbridge', secretsmanager: 'secrets-manager' };
 
 export function remoteClients(
   service: string,
