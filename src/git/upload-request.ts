@@ -18,7 +18,7 @@ const naming = /^(agent|session-id)=/;
 /** The request of a client that has nothing yet and wants an answer; undefined for every other one. */
 export function parseClone(body: Buffer): CloneRequest | undefined {
   const lines = textLines(body);
-  if (!lines || lines[0] !== 'command=fetch' || !lines.includes('done')) return undefined;
+  if (lines?.[0] !== 'command=fetch' || !lines.includes('done')) return undefined;
   if (lines.some((line) => line.startsWith('have '))) return undefined;
   const essential = lines.filter((line) => !naming.test(line));
   return {
