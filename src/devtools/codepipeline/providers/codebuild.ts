@@ -30,7 +30,7 @@ async function start(job: ActionJob): Promise<Outcome> {
   return { state: 'InProgress', externalId: build!.id!, url: build!.logs?.deepLink };
 }
 
-function startRequest({ run, configuration }: ActionJob): Input<'codebuild', 'StartBuild'> {
+function startRequest({ run, configuration, encryptionKey }: ActionJob): Input<'codebuild', 'StartBuild'> {
   const primary = run.input_artifacts.find(({ name }) => name === configuration.PrimarySource) ?? run.input_artifacts[0]!;
   const others = run.input_artifacts.filter((artifact) => artifact !== primary);
   const [single, ...more] = run.output_artifacts;
@@ -46,6 +46,8 @@ function startRequest({ run, configuration }: ActionJob): Input<'codebuild', 'St
     artifactsOverride: single && more.length === 0 ? destination(single) : { type: 'NO_ARTIFACTS' },
     secondaryArtifactsOverride:
       more.length > 0 ? run.output_artifacts.map((artifact) => ({ ...destination(artifact), artifactIdentifier: artifact.name })) : [],
+    // What the pipeline makes is under the pipeline's key, whatever the project's is.
+    encryptionKeyOverride: encryptionKey,
     environmentVariablesOverride: environmentVariables(configuration.EnvironmentVariables),
   };
 }
