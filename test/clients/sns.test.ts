@@ -99,6 +99,8 @@ describe('topics', () => {
       'InvalidParameterException',
     );
     await refused(topic('x', { HTTPSuccessFeedbackRoleArn: 'arn' }), 'InvalidParameterException', /does not have the attribute/);
+    const protecting = new CreateTopicCommand({ Name: 'x', DataProtectionPolicy: '{}' });
+    await refused(sns.send(protecting), 'InvalidParameterException', /DataProtectionPolicy/);
     await refused(publish('nonsense', 'x'), 'InvalidParameterException', /TopicArn/);
     await refused(sns.send(new ListTopicsCommand({ NextToken: 'forged' })), 'InvalidParameterException');
   });

@@ -13,15 +13,17 @@ const PAGE = 100;
 
 export const createTopic = operation('sns', 'CreateTopic', {
   authorize: ({ Name, Tags }, ctx) => ({ resource: topicArn({ ...ctx, name: Name }), requestTags: tagRecord(Tags) }),
-  partial: 'a KMS key is recorded, but messages are not encrypted under it; delivery logs and archives are refused',
-  async handle(ctx, { Name: name, Attributes: attributes = {}, Tags }) {
+  partial:
+    'a KMS key is recorded, but messages are not encrypted under it; delivery logs, archives and data protection policies are refused',
+  async handle(ctx, { Name: name, Attributes: attributes = {}, Tags, DataProtectionPolicy }) {
+    if (DataProtectionPolicy) throw invalid('DataProtectionPolicy', 'Penstock does not look for data to protect in messages.');
     const fifo = attributes.FifoTopic === 'true';
     if (!(fifo ? /^[\w-]{1,251}\.fifo$/ : /^[\w-]{1,256}$/).test(name)) throw invalid('Topic Name');
     for (const [attribute, value] of Object.entries(attributes)) checkTopicAttribute(attribute, value, fifo);
     const tags = tagRecord(Tags);
     checkTags(tags);
     const { account, region } = ctx;
-    const { Policy, FifoTopic: _, DataProtectionPolicy: __, ...kept } = attributes;
+    const { Policy, FifoTopic: _, ...kept } = attributes;
     await ctx.transaction(async (tx) => {
       const made = await tx.sql
         .insertInto('sns.topics')
