@@ -8,9 +8,11 @@ import { JournalMovedError, ship, shippedSoFar } from './batch.ts';
 import type { Journal, Segment } from './journal/journal.ts';
 import { lives, ownerLine, ownerOf, readLines, removeSegment, segmentIds, segmentPath } from './journal/segment.ts';
 
-const EVERY_MS = 1_000;
-/** A busy process ships at every so manieth time only: larger batches cost less. */
-const BUSY_EVERY = 5;
+/** How often it is looked how busy the process is. */
+const TICK_MS = 250;
+/** What is recorded waits for so many ticks; longer in a busy process, since larger batches cost less. */
+const IDLE_TICKS = 4;
+const BUSY_TICKS = 20;
 const READ_BYTES = 256 * 1024;
 /** A segment that is shipped whole is closed when it has grown so far, so that its file goes. */
 const WORTH_CLOSING = 1024 * 1024;
@@ -20,7 +22,8 @@ const WORTH_CLOSING = 1024 * 1024;
  */
 const BUSY = 0.1;
 const BUSY_SHARE = 0.02;
-const PAUSE_MS = 5;
+/** Between batches, so that requests which have come meanwhile are answered. */
+const PAUSE_MS = 2;
 const MAX_PAUSE_MS = 2_000;
 /** So much that waits is not let grow for the sake of speed: the disk is not endless. */
 const URGENT_BYTES = 4 * 1024 * 1024 * 1024;
@@ -40,14 +43,15 @@ export class Shipper {
   #running: Promise<void> | undefined;
   #pause = new AbortController();
   #lastTick = performance.eventLoopUtilization();
-  #skipped = 0;
+  #ticks = 0;
+  #busy = false;
   #stopped = false;
   #hurry = false;
 
   constructor(platform: Platform, journal: Journal) {
     this.#platform = platform;
     this.#journal = journal;
-    this.#timers = [setInterval(() => this.#tick(), EVERY_MS).unref(), setInterval(() => void this.takeOver(), LOOK_FOR_LEFT_MS).unref()];
+    this.#timers = [setInterval(() => this.#tick(), TICK_MS).unref(), setInterval(() => void this.takeOver(), LOOK_FOR_LEFT_MS).unref()];
   }
 
   /** Resolves when all that was in this process's journal by now is stored, or after `timeoutMs`. */
@@ -78,13 +82,14 @@ export class Shipper {
     await Promise.race([this.#running, delay(LAST_BATCH_MS, undefined, { ref: false })]);
   }
 
+  /** An event loop that waits for the database is idle for moments only: what counts is the share over a while. */
   #tick(): void {
     const now = performance.eventLoopUtilization();
-    const { utilization } = performance.eventLoopUtilization(now, this.#lastTick);
+    this.#busy = performance.eventLoopUtilization(now, this.#lastTick).utilization > BUSY;
     this.#lastTick = now;
-    this.#skipped += 1;
-    if (utilization > BUSY && this.#skipped < BUSY_EVERY) return;
-    this.#skipped = 0;
+    this.#ticks += 1;
+    if (this.#ticks < (this.#busy ? BUSY_TICKS : IDLE_TICKS)) return;
+    this.#ticks = 0;
     void this.#wake();
   }
 
@@ -147,13 +152,11 @@ export class Shipper {
     }
   }
 
-  /** Sees how busy the process is with other things meanwhile. */
+  /** Its own work makes the process busy too: then it goes slower for a moment, which does no harm. */
   async #standBack(workMs: number): Promise<void> {
     if (this.#hurry) return;
-    const before = performance.eventLoopUtilization();
-    await delay(PAUSE_MS, undefined, { ref: false });
-    if (performance.eventLoopUtilization(before).utilization < BUSY || this.#waiting() > URGENT_BYTES) return;
-    await this.#rest(Math.min(MAX_PAUSE_MS, workMs / BUSY_SHARE));
+    const calm = !this.#busy || this.#waiting() > URGENT_BYTES;
+    await this.#rest(calm ? PAUSE_MS : Math.min(MAX_PAUSE_MS, workMs / BUSY_SHARE));
   }
 
   /** Cut short when somebody is in a hurry. */
