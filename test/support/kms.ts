@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { CreateKeyCommand, type CreateKeyCommandInput, type KeyMetadata, KMSClient } from '@aws-sdk/client-kms';
 import type { AwsClients } from '../../src/platform/aws.ts';
+import { AwsError } from '../../src/platform/errors.ts';
 import type { TestServer } from './server.ts';
 
 export function kmsClient(server: Pick<TestServer, 'client'>): KMSClient {
@@ -24,7 +25,7 @@ export async function failure(call: Promise<unknown>): Promise<string> {
 }
 
 /** Stands in for the clients of services where only data keys are asked for: what it sealed it opens again. */
-export function dataKeysStandIn(): AwsClients {
+export function dataKeysStandIn(state: { disabled?: boolean } = {}): AwsClients {
   const sealed = new Map<string, Buffer>();
   const kms = {
     async generateDataKey({ KeyId }: { KeyId: string }) {
@@ -32,9 +33,10 @@ export function dataKeysStandIn(): AwsClients {
       sealed.set(CiphertextBlob.toString('hex'), Plaintext);
       return { CiphertextBlob, Plaintext, KeyId };
     },
-    decrypt: async ({ CiphertextBlob }: { CiphertextBlob: Uint8Array }) => ({
-      Plaintext: sealed.get(Buffer.from(CiphertextBlob).toString('hex'))!,
-    }),
+    async decrypt({ CiphertextBlob }: { CiphertextBlob: Uint8Array }) {
+      if (state.disabled) throw new AwsError('DisabledException', 'The key is disabled.');
+      return { Plaintext: sealed.get(Buffer.from(CiphertextBlob).toString('hex'))! };
+    },
   };
   const clients = () => ({ kms });
   return { asPrincipal: clients, asService: clients } as unknown as AwsClients;

@@ -8,6 +8,7 @@ import { openPlatform, type TestPlatform } from '../../../test/support/platform.
 import { runGit } from '../../git/program.ts';
 import { gitStore } from '../../git/store.ts';
 import { readConfig } from '../../platform/config.ts';
+import { forgetDataKeys } from '../../platform/data-keys.ts';
 import { SignalHub } from '../../platform/signals.ts';
 import type { BlobFault } from '../../ports/blobs/dummy.ts';
 import { createDummyBlobs } from '../../ports/blobs/dummy.ts';
@@ -20,6 +21,7 @@ let home: string;
 let tested: TestPlatform;
 let now = Date.now();
 const faults: BlobFault[] = [];
+const kms = { disabled: false };
 const never = new AbortController().signal;
 let counter = 0;
 let name: string;
@@ -28,7 +30,7 @@ let id: string;
 before(async () => {
   home = await mkdtemp(path.join(tmpdir(), 'penstock-maintenance-'));
   const { config } = readConfig({ data: home }, {});
-  const parts = { config, blobs: createDummyBlobs(faults), aws: dataKeysStandIn(), signals: new SignalHub() };
+  const parts = { config, blobs: createDummyBlobs(faults), aws: dataKeysStandIn(kms), signals: new SignalHub() };
   tested = await openPlatform(codecommit, { ...parts, now: () => new Date(now) });
 });
 after(async () => {
@@ -93,6 +95,18 @@ test('many packs become few, and their blobs go when nobody can need them any mo
     (await Array.fromAsync(tested.platform.blobs.list(`git/${id}/`))).map(({ key }) => key),
     [(await packs('live'))[0]!.blob_key],
   );
+  assert.equal(await proveFromBlobs(), 13);
+});
+
+test('while the key is disabled nothing is done and nothing fails; afterwards it is', async () => {
+  await commit(13);
+  kms.disabled = true;
+  forgetDataKeys(tested.platform);
+  await combinePacks.run(tested.platform, id, never);
+  assert.equal((await packs('live')).length, 13);
+  kms.disabled = false;
+  await combinePacks.run(tested.platform, id, never);
+  assert.ok((await packs('live')).length < 13);
   assert.equal(await proveFromBlobs(), 13);
 });
 

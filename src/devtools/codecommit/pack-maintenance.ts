@@ -9,6 +9,7 @@ import type { Platform } from '../../platform/platform.ts';
 import type { Reconciler } from '../../platform/service.ts';
 import { announcePack, giveUp, replacePacks, repositoriesOfManyPacks } from './packs.ts';
 import { openView } from './repository.ts';
+import { isClosed } from './repository-keys.ts';
 
 export const combinePacks: Reconciler = {
   pending: repositoriesOfManyPacks,
@@ -22,7 +23,7 @@ export const combinePacks: Reconciler = {
       .execute();
     // After the packs: what this row's generation needs is in them or in newer ones.
     const repository = await platform.read.selectFrom('codecommit.repositories').selectAll().where('id', '=', id).executeTakeFirst();
-    if (!repository) return;
+    if (!repository || (await isClosed(platform, repository))) return;
     // Also where there is nothing to combine: the indexes over the packs are looked after when a view is opened.
     await openView(platform, repository);
     const chosen = packsToCombine(packs);

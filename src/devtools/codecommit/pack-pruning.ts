@@ -13,6 +13,7 @@ import type { Reconciler } from '../../platform/service.ts';
 import { announcePack, giveUp, replacePacks } from './packs.ts';
 import type { Repository } from './repository.ts';
 import { openRepository } from './repository.ts';
+import { isClosed } from './repository-keys.ts';
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -35,7 +36,7 @@ export const prunePacks: Reconciler = {
       .where('id', '=', id)
       .where(isDue(platform))
       .executeTakeFirst();
-    if (!repository) return;
+    if (!repository || (await isClosed(platform, repository))) return;
     await openRepository(platform, repository);
     const roots = await idsNamedBy(platform, id);
     const now = platform.now();

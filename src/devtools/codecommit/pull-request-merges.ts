@@ -20,6 +20,7 @@ import type { FoundPullRequest } from './pull-requests.ts';
 import { describe, findPullRequest, onPullRequest, tipOf } from './pull-requests.ts';
 import type { Repository } from './repository.ts';
 import { findRepository, onRepository, openRepository } from './repository.ts';
+import { isClosed } from './repository-keys.ts';
 
 interface PullRequestMerge extends MergeRequest {
   pullRequestId: string;
@@ -123,7 +124,7 @@ export const closeMergedByPush: Reconciler = {
       .where('request.repository_id', '=', repositoryId)
       .execute();
     const repository = rows.length === 0 ? undefined : await repositoryOf(platform, repositoryId);
-    if (!repository) return;
+    if (!repository || (await isClosed(platform, repository))) return;
     await openRepository(platform, repository);
     for (const { tip, ...pullRequest } of rows) {
       signal.throwIfAborted();

@@ -61,6 +61,18 @@ export async function unlock(platform: Platform | RequestContext, repository: En
   keys.set(repository.id, await asCodeCommit(opened));
 }
 
+/** Whether CodeCommit's own work must wait, since the key is disabled, pending deletion or gone: a later sweep finds it again. */
+export async function isClosed(platform: Platform, repository: Encrypted): Promise<boolean> {
+  try {
+    await unlock(platform, repository);
+    return false;
+  } catch (error) {
+    if (!(error instanceof AwsError)) throw error;
+    platform.log.debug({ repository: repository.id, error: error.message }, 'work on a repository waits for its key');
+    return true;
+  }
+}
+
 /** The same for CodeCommit's own work with a repository of which only the id is known. False when there is none. */
 export async function unlockById(platform: Platform, id: string): Promise<boolean> {
   const repository = await platform.read
