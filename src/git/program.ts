@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
+import { streamed } from '../platform/stream-garbage.ts';
 
 /** Where a git process works: a directory with HEAD, config and refs, and the objects, which live apart from it (see cache.ts). */
 export interface GitPlace {
@@ -192,7 +193,7 @@ export function feed(child: ChildProcess, input: Readable): void {
     // The rest is nobody's: a request is read to its end so that its sender can read the answer.
     if (!input.destroyed) input.on('error', () => {}).resume();
   });
-  input.pipe(stdin);
+  input.on('data', (chunk: Buffer) => streamed(chunk.length)).pipe(stdin);
 }
 
 /** Fails with what to install when git is missing or older than 2.38 (cat-file --batch-command with -z, protected safe.directory). */

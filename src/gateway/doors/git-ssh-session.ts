@@ -9,6 +9,7 @@ import { protocolVersion } from '../../git/upload.ts';
 import { uploadSession } from '../../git/upload-session.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
+import { streamed } from '../../platform/stream-garbage.ts';
 import type { Gateway } from '../exchange.ts';
 import type { GitAccess } from './git-access.ts';
 import { createCaller, findRepository, SILENCE_MS, takePush, turns, withAccess } from './git-access.ts';
@@ -140,8 +141,8 @@ class Conversation implements Disposable {
   constructor(channel: ServerChannel, gone: AbortSignal) {
     this.signal = AbortSignal.any([gone, this.#given.signal]);
     this.errors = channel.stderr;
-    channel.on('data', () => this.#touch()).pipe(this.input);
-    this.output.on('data', () => this.#touch()).pipe(channel, { end: false });
+    channel.on('data', (chunk: Buffer) => this.#touch(chunk)).pipe(this.input);
+    this.output.on('data', (chunk: Buffer) => this.#touch(chunk)).pipe(channel, { end: false });
     // A channel of a connection that broke takes no more, and says nothing of it.
     channel.once('close', () => this.#given.abort());
     this.signal.addEventListener('abort', () => this.#close(), { once: true });
@@ -158,8 +159,9 @@ class Conversation implements Disposable {
     clearInterval(this.#timer);
   }
 
-  #touch(): void {
+  #touch(chunk: Buffer): void {
     this.#moved = performance.now();
+    streamed(chunk.length);
   }
 
   #look(): void {

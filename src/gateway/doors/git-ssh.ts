@@ -3,7 +3,7 @@
  * prove to have. What an authenticated client may ask for is in git-ssh-session.ts.
  */
 import { createServer, type Socket } from 'node:net';
-import type { AuthContext, Connection, PublicKeyAuthContext, Server } from 'ssh2';
+import type { AuthContext, CipherAlgorithm, Connection, PublicKeyAuthContext, Server } from 'ssh2';
 import type { Principal } from '../../platform/principal.ts';
 import type { Gateway } from '../exchange.ts';
 import type { SshClient } from './git-ssh-session.ts';
@@ -21,6 +21,11 @@ const MAX_COMMANDS = 10;
 const MAX_SESSIONS = 10_000;
 /** A connection without a command. */
 const IDLE_MS = 5 * 60_000;
+/**
+ * Those that the processor does itself; every client has one of them. Without the ChaCha20 that OpenSSH would prefer, which the library does in
+ * JavaScript: it takes a quarter more of the processor's time for the same clone.
+ */
+const CIPHERS: CipherAlgorithm[] = ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes256-ctr'];
 /** So many questions of ours (one each interval) may go unanswered before the client is given up. */
 const KEEPALIVE = { keepaliveInterval: 30_000, keepaliveCountMax: 10 };
 
@@ -59,7 +64,8 @@ export async function listenSsh(gateway: Gateway, where: { host: string; port: n
 
 async function createSshServer(gateway: Gateway, keys: HostKey[]): Promise<Server> {
   const { Server, utils } = (await import('ssh2')).default;
-  const server = new Server({ hostKeys: keys.map((key) => key.privateKey), ident: 'penstock', ...KEEPALIVE }, (connection, info) => {
+  const settings = { hostKeys: keys.map((key) => key.privateKey), ident: 'penstock', algorithms: { cipher: CIPHERS }, ...KEEPALIVE };
+  const server = new Server(settings, (connection, info) => {
     // Faults of the client's are its own affair; the connection ends with them.
     connection.on('error', () => {});
     const client = { sourceIp: info.ip, userAgent: info.header.versions.software };
