@@ -99,6 +99,12 @@ describe('topics', () => {
       'InvalidParameterException',
     );
     await refused(topic('x', { HTTPSuccessFeedbackRoleArn: 'arn' }), 'InvalidParameterException', /does not have the attribute/);
+    for (const name of ['constructor', '__proto__', 'toString']) {
+      const Attributes = Object.fromEntries([[name, 'x']]);
+      await refused(sns.send(new CreateTopicCommand({ Name: 'x', Attributes })), 'InvalidParameterException', undefined, 400);
+    }
+    await refused(topic('x', { DisplayName: 'a\u0000b' }), 'InvalidParameterException');
+    await refused(topic('x', { KmsMasterKeyId: 'a\u0001' }), 'InvalidParameterException');
     const protecting = new CreateTopicCommand({ Name: 'x', DataProtectionPolicy: '{}' });
     await refused(sns.send(protecting), 'InvalidParameterException', /DataProtectionPolicy/);
     await refused(publish('nonsense', 'x'), 'InvalidParameterException', /TopicArn/);
@@ -185,6 +191,8 @@ describe('queues as subscribers', () => {
     assert.equal(message!.Body, 'for queues');
     await refused(publish(TopicArn, '{"sqs":"x"}', { MessageStructure: 'json' }), 'InvalidParameterException', /No default entry/);
     await refused(publish(TopicArn, 'x', { MessageStructure: 'json' }), 'InvalidParameterException', /failed to parse/);
+    const withNul = JSON.stringify({ default: 'a\u0000b' });
+    await refused(publish(TopicArn, withNul, { MessageStructure: 'json' }), 'InvalidParameterException', /not allowed/);
   });
 
   test('get only what their filter wants, by attributes or by body', async () => {
@@ -283,6 +291,8 @@ describe('publishing', () => {
     await refused(subscribe('http', 'https://x'), 'InvalidParameterException');
     await refused(subscribe('http', 'http://169.254.169.254/latest'), 'InvalidParameterException', /Link-local/);
     await refused(subscribe('http', 'http://0xa9fea9fe/'), 'InvalidParameterException', /Link-local/);
+    await refused(subscribe('http', 'http://x/\u0000'), 'InvalidParameterException');
+    await refused(sns.send(new UnsubscribeCommand({ SubscriptionArn: `${arn}:\u0000` })), 'InvalidParameterException');
     await refused(subscribe('email', 'x@y\r\nBcc: z@z'), 'InvalidParameterException');
     await refused(
       subscribe('lambda', `arn:aws:lambda:${server.region}:${server.account}:function:f`),

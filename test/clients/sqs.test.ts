@@ -105,6 +105,9 @@ describe('queues', () => {
       [{ QueueName: 'x', tags: { 'aws:x': '1' } }, 'InvalidParameterValue'],
     ];
     for (const [input, name] of bad) await refused(sqs.send(new CreateQueueCommand(input as never)), name, undefined, 400);
+    await refused(queue('x', { KmsMasterKeyId: 'a\u0000' }), 'InvalidAttributeValue');
+    await refused(sqs.send(new GetQueueUrlCommand({ QueueName: 'a\u0000' })), 'QueueDoesNotExist');
+    assert.deepEqual((await sqs.send(new ListQueuesCommand({ QueueNamePrefix: '\u0000' }))).QueueUrls, undefined);
     await refused(sqs.send(new CreateQueueCommand({} as never)), 'MissingParameter', 'The request must contain the parameter QueueName.');
     await refused(send(`${server.endpoint}/nothing`, 'x'), 'InvalidAddress');
   });

@@ -8,6 +8,7 @@ import { fanOut } from './fan-out.ts';
 import { sizeOf, toStored } from './message-attributes.ts';
 import { sequenceNumber } from './sequence.ts';
 import type { Message, StoredAttributes, Topic } from './tables.ts';
+import { isText } from './text.ts';
 import { findTopic, lockTopic, topicArn, topicCheck } from './topic.ts';
 
 const MAX_BYTES = 262_144;
@@ -38,8 +39,7 @@ function prepare(topic: Topic, entry: Entry): Prepared {
     MessageDeduplicationId: dedupId,
   } = entry;
   if (message === '') throw invalid('Empty message');
-  if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/.test(message) || !message.isWellFormed())
-    throw invalid('Message', 'it holds characters that are not allowed');
+  if (!isText(message)) throw invalid('Message', 'it holds characters that are not allowed');
   checkSubject(subject);
   if (structure !== undefined && structure !== 'json') throw invalid('MessageStructure');
   const attributes = toStored(entry.MessageAttributes);
@@ -85,8 +85,12 @@ function protocolTexts(message: string): Record<string, string> {
   if (typeof texts !== 'object' || texts === null || Array.isArray(texts))
     throw invalid('Message Structure - JSON message body failed to parse');
   const { default: fallback } = texts as Record<string, unknown>;
+  if (!Object.values(texts).every((text) => typeof text !== 'string' || isText(text)))
+    throw invalid('Message', 'it holds characters that are not allowed');
   if (typeof fallback !== 'string') throw invalid('Message Structure - No default entry in JSON message body');
-  return Object.fromEntries(Object.entries(texts).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  return Object.fromEntries(
+    Object.entries(texts).filter((entry): entry is [string, string] => typeof entry[1] === 'string' && /^[\w-]{1,30}$/.test(entry[0])),
+  );
 }
 
 function contentId(topic: Topic, message: string): string {

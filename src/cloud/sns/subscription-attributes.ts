@@ -3,6 +3,7 @@ import { checkSubscriptionPolicy, retryPolicy } from './delivery-policy.ts';
 import { invalid } from './errors.ts';
 import { checkFilterPolicy } from './filter.ts';
 import type { Subscription, Topic } from './tables.ts';
+import { isText } from './text.ts';
 import { topicArn } from './topic.ts';
 
 const SCOPES = ['MessageAttributes', 'MessageBody'];
@@ -11,6 +12,7 @@ const SCOPES = ['MessageAttributes', 'MessageBody'];
 export function checkAttributes(attributes: Record<string, string>, protocol: string, topic: Topic): void {
   const { FilterPolicyScope: scope = 'MessageAttributes' } = attributes;
   for (const [name, value] of Object.entries(attributes)) {
+    if (!isText(value)) throw invalid('AttributeValue');
     switch (name) {
       case 'RawMessageDelivery':
         if (!/^(true|false)$/i.test(value))

@@ -38,6 +38,7 @@ function checkEndpoint(ctx: RequestContext, topic: Topic, protocol: string, endp
 
 function checkUrl(protocol: string, endpoint: string): void {
   const url = URL.parse(endpoint);
+  if (/[\u0000-\u0020\u007f]/.test(endpoint) || !endpoint.isWellFormed()) throw invalid('Endpoint');
   if (!endpoint.toLowerCase().startsWith(`${protocol}://`) || !url) throw invalid('Endpoint must match the specified protocol');
   if (isForbiddenHost(url.hostname)) throw invalid('Endpoint', 'Link-local addresses are not delivered to.');
 }
@@ -102,7 +103,7 @@ function requireSame(existing: Subscription, attributes: Record<string, string>)
 /** Of a request; NotFound when there is none. */
 async function findSubscription(ctx: RequestContext, arn: string): Promise<{ subscription: Subscription; topic: Topic }> {
   const topicName = parseTopicArn(arn.slice(0, arn.lastIndexOf(':')));
-  if (!topicName) throw invalid('SubscriptionArn');
+  if (!topicName || !/:[0-9a-f-]{36}$/.test(arn)) throw invalid('SubscriptionArn');
   const subscription = await ctx.read.selectFrom('sns.subscriptions').selectAll().where('arn', '=', arn).executeTakeFirst();
   const topic = subscription && (await readTopic(ctx.read, topicName));
   if (!topic) throw notFound('Subscription');

@@ -2,6 +2,7 @@
 import { AwsError } from '../../platform/errors.ts';
 import { operation, type RequestContext } from '../../platform/service.ts';
 import { invalid } from './errors.ts';
+import { isText } from './text.ts';
 import { findTopic, lockTopic, topicCheck } from './topic.ts';
 
 const MAX_TAGS = 50;
@@ -13,6 +14,7 @@ export function tagRecord(tags: { Key: string; Value: string }[] | undefined): R
 export function checkTags(tags: Record<string, string>): void {
   if (Object.keys(tags).length > MAX_TAGS)
     throw new AwsError('TagLimitExceeded', 'Could not complete request: tag quota of per resource exceeded');
+  if (!Object.entries(tags).flat().every(isText)) throw invalid('Tags');
   if (Object.keys(tags).some((key) => /^aws:/i.test(key))) throw invalid('Tags', 'Tag keys that begin with aws: are reserved');
 }
 

@@ -4,21 +4,25 @@ import { validatePolicy } from '../../platform/policy/validate.ts';
 import { checkTopicPolicy, effectiveTopicPolicy } from './delivery-policy.ts';
 import { invalid } from './errors.ts';
 import type { Topic } from './tables.ts';
+import { isText } from './text.ts';
 import { policyOf, topicArn } from './topic.ts';
 
 const MAX_POLICY_BYTES = 30_720;
-const CHOICES: Record<string, string[]> = {
-  ContentBasedDeduplication: ['true', 'false'],
-  FifoThroughputScope: ['Topic', 'MessageGroup'],
-  FifoTopic: ['true', 'false'],
-  SignatureVersion: ['1', '2'],
-  TracingConfig: ['PassThrough'],
-};
+const CHOICES = new Map<string, string[]>(
+  Object.entries({
+    ContentBasedDeduplication: ['true', 'false'],
+    FifoThroughputScope: ['Topic', 'MessageGroup'],
+    FifoTopic: ['true', 'false'],
+    SignatureVersion: ['1', '2'],
+    TracingConfig: ['PassThrough'],
+  }),
+);
 const OF_FIFO = ['ContentBasedDeduplication', 'FifoThroughputScope'];
 
 /** Throws InvalidParameter for what cannot be set on such a topic. */
 export function checkTopicAttribute(name: string, value: string, fifo: boolean): void {
-  const choices = CHOICES[name];
+  if (!isText(value)) throw invalid('AttributeValue');
+  const choices = CHOICES.get(name);
   if (choices && (fifo || !OF_FIFO.includes(name))) {
     if (!choices.includes(value))
       throw invalid(`Attributes Reason: ${name}: Invalid value [${value.slice(0, 100)}]. Must be ${choices.join(' or ')}.`);

@@ -2,6 +2,7 @@
 import { AwsError } from '../../platform/errors.ts';
 import { PolicyError } from '../../platform/policy/document.ts';
 import { policySize, validatePolicy } from '../../platform/policy/validate.ts';
+import { isText } from './message-attributes.ts';
 import { type Place, parseQueueArn } from './queue.ts';
 import type { Queue } from './tables.ts';
 
@@ -74,6 +75,7 @@ function invalid(name: string): AwsError {
 export function checkAttributes(attributes: Record<string, string>, place: Place, fifo: boolean): void {
   for (const [name, value] of Object.entries(attributes)) {
     if (!SETTABLE.has(name)) throw unknownAttribute(name);
+    if (!isText(value)) throw invalid(name);
     const range = name === 'KmsDataKeyReusePeriodSeconds' ? KMS_REUSE : NUMBERS[name];
     if (range && !(/^\d{1,9}$/.test(value) && Number(value) >= range.least && Number(value) <= range.most)) throw invalid(name);
     const choice = FIFO_ONLY[name];

@@ -36,7 +36,8 @@ export function parseQueueUrl(url: string): { account: string; name: string } {
   return { account: match[1]!, name: match[2]! };
 }
 
-export function readQueue(read: Pick<Reader, 'selectFrom'>, place: Place & { name: string }): Promise<Queue | undefined> {
+export async function readQueue(read: Pick<Reader, 'selectFrom'>, place: Place & { name: string }): Promise<Queue | undefined> {
+  if (!/^[\w-]{1,80}(\.fifo)?$/.test(place.name)) return undefined;
   return read
     .selectFrom('sqs.queues')
     .selectAll()

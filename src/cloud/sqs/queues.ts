@@ -199,6 +199,7 @@ async function pageOfUrls(ctx: RequestContext, scope: string, page: Page, names:
 export const listQueues = operation('sqs', 'ListQueues', {
   authorize: () => '*',
   async handle(ctx, { QueueNamePrefix: prefix = '', NextToken: token, MaxResults: size }) {
+    if (!/^[\w.-]{0,80}$/.test(prefix)) return {};
     const scope = `sqs:ListQueues:${ctx.account}:${ctx.region}:${prefix}`;
     const { urls, NextToken } = await pageOfUrls(ctx, scope, { token, size }, async (after, limit) => {
       const rows = await ctx.read

@@ -7,7 +7,7 @@ import { invalidParameter, invalidValue } from './errors.ts';
 import { digestOf, fromStored, selected } from './message-attributes.ts';
 import { findQueue, lockQueue, onQueue, parseQueueArn, queueArn, queueTopic, readQueue } from './queue.ts';
 import { sealHandle } from './receipts.ts';
-import { md5, sequenceNumber } from './send.ts';
+import { checkId, md5, sequenceNumber } from './send.ts';
 import type { MessageRow, Queue } from './tables.ts';
 
 const ATTEMPT_MS = 5 * 60_000;
@@ -45,6 +45,7 @@ export const receiveMessage = operation('sqs', 'ReceiveMessage', {
     if (attemptId !== undefined && !queue.fifo) {
       throw invalidValue(attemptId, 'ReceiveRequestAttemptId', 'The request include parameter that is not valid for this queue type.');
     }
+    checkId('ReceiveRequestAttemptId', attemptId);
     const wantedSystem = [...(input.AttributeNames ?? []), ...(input.MessageSystemAttributeNames ?? [])];
     const unknown = wantedSystem.find((name) => !SYSTEM_NAMES.has(name));
     if (unknown !== undefined) throw invalidParameter(`Unknown Attribute ${unknown.slice(0, 300)}.`);

@@ -59,7 +59,7 @@ function prepare(queue: Queue, entry: Entry): Prepared {
   };
 }
 
-function checkId(name: string, id: string | undefined): void {
+export function checkId(name: string, id: string | undefined): void {
   if (id !== undefined && !/^[A-Za-z0-9!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]{1,128}$/.test(id)) {
     throw invalidValue(id, name, `${name} can only include alphanumeric and punctuation characters. 1 to 128 in length.`);
   }
