@@ -4,12 +4,13 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rm, stat, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
 import type { View } from './cache.ts';
 import { exitOf, isAlive, spawnGit } from './program.ts';
+import { mergePackets } from './side-band.ts';
 import type { CloneRequest } from './upload-request.ts';
 
 export interface CloneCacheLimits {
@@ -173,7 +174,10 @@ class Answer {
   #forgotten = false;
   #ended = false;
   #failure: Error | undefined;
+  /** What is sent to whoever begins now. */
   #handle: FileHandle | undefined;
+  /** What it was before; some may still be sent that. */
+  #earlier: FileHandle | undefined;
 
   constructor(file: string, generation: number, tags: string) {
     this.#file = file;
@@ -198,6 +202,9 @@ class Answer {
       this.#changed();
       await this.#runGit(view, body, handle.fd);
       this.bytes = (await handle.stat()).size;
+      this.#ended = true;
+      this.#changed();
+      await this.#merge(handle);
     } catch (error) {
       this.#failure = error as Error;
       throw error;
@@ -206,6 +213,24 @@ class Answer {
       this.#ended = true;
       this.#changed();
       await this.#closeUnused();
+    }
+  }
+
+  /** For those who come later. What was sent before is as good, should it fail. */
+  async #merge(handle: FileHandle): Promise<void> {
+    const file = `${this.#file}.merged`;
+    const merged = await open(file, 'wx+', 0o600);
+    try {
+      if (!(await mergePackets(handle, merged)) || this.#forgotten) throw new Error('It is of no use.');
+      const { size } = await merged.stat();
+      await rename(file, this.#file);
+      this.#earlier = handle;
+      this.#handle = merged;
+      this.bytes = size;
+      if (this.#forgotten) await unlink(this.#file);
+    } catch {
+      if (this.#handle !== merged) await merged.close();
+      await unlink(file).catch(() => {});
     }
   }
 
@@ -246,13 +271,15 @@ class Answer {
   async #sendAll(output: Writable, signal: AbortSignal, left: Promise<void>): Promise<number> {
     let position = 0;
     let sending: Promise<void> | undefined;
+    let handle: FileHandle | undefined;
     for (;;) {
       if (signal.aborted) return position;
       // Looked at before the file is: what comes after the look makes another round.
       const ended = this.#ended;
       const change = this.#change.promise;
       const buffer = buffers.pop() ?? Buffer.allocUnsafeSlow(PIECE);
-      const bytesRead = this.#handle ? (await this.#handle.read(buffer, 0, PIECE, position)).bytesRead : 0;
+      handle ??= this.#handle;
+      const bytesRead = handle ? (await handle.read(buffer, 0, PIECE, position)).bytesRead : 0;
       await sending;
       sending = undefined;
       if (bytesRead > 0) {
@@ -280,9 +307,10 @@ class Answer {
 
   async #closeUnused(): Promise<void> {
     if (!this.#forgotten || !this.#ended || this.#readers > 0) return;
-    const handle = this.#handle;
+    const handles = [this.#handle, this.#earlier];
     this.#handle = undefined;
-    await handle?.close();
+    this.#earlier = undefined;
+    for (const handle of handles) await handle?.close();
   }
 }
 
