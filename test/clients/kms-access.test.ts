@@ -284,6 +284,14 @@ describe('KMS: grants', () => {
     assert.match(await failure(encrypt(bare, Arn)), /AccessDenied.*explicit deny/);
   });
 
+  it('are one when many ask for the same at once', async () => {
+    const { KeyId } = await newKey(admin);
+    const same = () =>
+      admin.send(new KMS.CreateGrantCommand({ KeyId, Name: 'same', GranteePrincipal: arnOf('granted'), Operations: ['Encrypt'] }));
+    const made = await Promise.all(Array.from({ length: 60 }, same));
+    assert.equal(new Set(made.map((grant) => grant.GrantId)).size, 1);
+  });
+
   it('are listed in pages, and refused when they cannot be', async () => {
     const { KeyId } = await newKey(admin);
     const create = (input: Partial<KMS.CreateGrantCommandInput>) =>

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
+import type { Transaction } from '../../platform/platform.ts';
 import { type Check, type Input, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { keyCheck, namesOf } from './access.ts';
 import { lockKey } from './change-key.ts';
@@ -66,7 +67,7 @@ export const createGrant = operation('kms', 'CreateGrant', {
       requireEnabled(key);
       checkGrant(key, input);
       endDryRun(input.DryRun);
-      const same = input.Name === undefined ? undefined : await findSame(ctx, key, input);
+      const same = input.Name === undefined ? undefined : await findSame(tx, key, input);
       if (same) return { GrantId: same.id, GrantToken: sealGrantToken(ctx, { key: id, grant: same.id }) };
       const { count } = await tx.sql
         .selectFrom('kms.grants')
@@ -135,8 +136,8 @@ function checkGrant(key: Key | KeyRow, input: Wanted): void {
 }
 
 /** A named grant that was made before with all the same: whoever asks again means that one. */
-async function findSame(ctx: RequestContext, key: KeyRow, input: Wanted): Promise<GrantRow | undefined> {
-  const named = await ctx.read
+async function findSame(tx: Transaction, key: KeyRow, input: Wanted): Promise<GrantRow | undefined> {
+  const named = await tx.sql
     .selectFrom('kms.grants')
     .selectAll()
     .where('key_id', '=', key.id)
