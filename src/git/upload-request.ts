@@ -16,8 +16,7 @@ const independent =
 const naming = /^(agent|session-id)=/;
 
 /** The request of a client that has nothing yet and wants an answer; undefined for every other one. */
-export function parseClone(body: Buffer): CloneRequest | undefined {
-  const lines = textLines(body);
+export function parseClone(body: Buffer, lines = textLines(body)): CloneRequest | undefined {
   if (lines?.[0] !== 'command=fetch' || !lines.includes('done')) return undefined;
   if (lines.some((line) => line.startsWith('have '))) return undefined;
   const essential = lines.filter((line) => !naming.test(line));
@@ -35,7 +34,7 @@ function dependency(lines: string[]): CloneRequest['dependsOn'] {
 }
 
 /** All packets as text; undefined when these are no packets. */
-function textLines(body: Buffer): string[] | undefined {
+export function textLines(body: Buffer): string[] | undefined {
   const lines: string[] = [];
   for (let at = 0; at < body.length; ) {
     const digits = body.toString('latin1', at, at + 4);

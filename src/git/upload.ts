@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import type { View } from './cache.ts';
 import type { CloneCache } from './clone-cache.ts';
+import { listRefs } from './list-refs.ts';
 import { FLUSH, packet } from './pkt-line.ts';
 import type { GitPlace } from './program.ts';
 import { exitOf, feed, runGit, spawnGit } from './program.ts';
-import { parseClone } from './upload-request.ts';
+import { parseClone, textLines } from './upload-request.ts';
 
 /** Bytes, unpacked, of one fetch request: wants and haves; a clone of a repository with 100,000 references needs 5 MB. */
 const MAX_REQUEST = 64 * 1024 * 1024;
@@ -65,11 +66,27 @@ export async function uploadPack(
   clones?: CloneCache,
 ): Promise<void> {
   const head = clones && version === 2 ? await readHead(input) : Buffer.alloc(0);
-  const clone = input.readableEnded ? parseClone(head) : undefined;
-  if (!clones || !clone || !(await clones.serve(view, clone, output, signal)))
+  if (!(await answerOurselves(view, input.readableEnded ? head : Buffer.alloc(0), output, signal, clones))) {
     await letGitAnswer(view, version, head, input, output, signal);
+  }
   output.end();
   if (!output.writableFinished) await once(output, 'finish').catch(() => {});
+}
+
+/** What can be answered without starting git is: false when it cannot, and nothing was sent. */
+async function answerOurselves(
+  view: View,
+  request: Buffer,
+  output: Writable,
+  signal: AbortSignal,
+  clones: CloneCache | undefined,
+): Promise<boolean> {
+  const lines = request.length > 0 ? textLines(request) : undefined;
+  if (!clones || !lines) return false;
+  const references = await listRefs(view, lines);
+  if (references) output.write(references);
+  const clone = references ? undefined : parseClone(request, lines);
+  return references !== undefined || (clone !== undefined && (await clones.serve(view, clone, output, signal)));
 }
 
 /** The request, or as much of it as tells that it is more than a clone's. */
