@@ -157,6 +157,11 @@ test('keeps to its limits: what was asked for last stays', async () => {
   assert.equal(limited.size.answers, 2);
   await limited.close();
   assert.deepEqual(await readdir(root), []);
+  await limited.serve(view, parseClone(cloneRequest(`want ${tips[0]}`, 'done'))!, sink(), new AbortController().signal);
+  limited.forget(path.join(view.objects, '..', 'another'));
+  assert.equal(limited.size.answers, 1);
+  limited.forget(path.dirname(view.objects));
+  assert.equal(limited.size.answers, 0);
   const tiny = new CloneCache(root, { total: 1000 });
   assert.equal(await tiny.serve(view, parseClone(cloneRequest(`want ${tips[0]}`, 'done'))!, sink(), new AbortController().signal), false);
 });

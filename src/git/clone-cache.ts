@@ -79,6 +79,11 @@ export class CloneCache {
     }
   }
 
+  /** Drops the answers of a repository, whose objects are below this directory. */
+  forget(directory: string): void {
+    for (const [key, answer] of this.#answers) if (answer.objects.startsWith(`${directory}${path.sep}`)) this.#drop(key, answer);
+  }
+
   /** How many answers are kept, and their bytes so far. */
   get size(): { answers: number; bytes: number } {
     return { answers: this.#answers.size, bytes: [...this.#answers.values()].reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -94,7 +99,7 @@ export class CloneCache {
   #begin(key: string, view: View, request: CloneRequest, tags: string): Answer {
     const file = path.join(this.#directory, `${key}.${randomBytes(6).toString('hex')}`);
     this.#ready ??= this.#prepare();
-    const answer = new Answer(file, view.generation, tags);
+    const answer = new Answer(file, view, tags);
     this.#answers.set(key, answer);
     this.#ready
       .then(() => answer.produce(view, request.body))
@@ -163,6 +168,7 @@ function tagsOf(references: string): string {
 /** One answer: a file that git writes, and those who are sent it. */
 class Answer {
   readonly generation: number;
+  readonly objects: string;
   /** As they were, if they matter. */
   readonly tags: string;
   lastAsked = Date.now();
@@ -179,9 +185,10 @@ class Answer {
   /** What it was before; some may still be sent that. */
   #earlier: FileHandle | undefined;
 
-  constructor(file: string, generation: number, tags: string) {
+  constructor(file: string, { generation, objects }: View, tags: string) {
     this.#file = file;
     this.generation = generation;
+    this.objects = objects;
     this.tags = tags;
   }
 

@@ -212,3 +212,13 @@ test('a full disk leaves everything as it was', async () => {
   await prune();
   await proveFromBlobs();
 });
+
+test('an empty repository is left alone', async () => {
+  repositoryName = `repository-${counter++}`;
+  id = (await call('codecommit', 'CreateRepository', { repositoryName })).repositoryMetadata!.repositoryId!;
+  now += 8 * DAY_MS;
+  await prune();
+  assert.equal((await prunePacks.pending(tested.platform)).includes(id), false);
+  await commit('main');
+  await proveFromBlobs();
+});

@@ -1,5 +1,7 @@
 /** Repositories as the API names them: making, finding, listing, renaming, describing and deleting them. */
+
 import { randomUUID } from 'node:crypto';
+import path from 'node:path';
 import { sql } from 'kysely';
 import { gitStore } from '../../git/store.ts';
 import { asRecords, batchedChange } from '../../platform/database/batch.ts';
@@ -191,8 +193,9 @@ export async function sweepCache(platform: Platform): Promise<void> {
 }
 
 async function forget(platform: Platform, id: string): Promise<void> {
-  const { cache, readers } = gitStore(platform);
+  const { cache, readers, clones } = gitStore(platform);
   readers.close(id);
+  clones.forget(path.dirname(cache.base(id).objects));
   await cache.remove(id);
 }
 
