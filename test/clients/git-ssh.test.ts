@@ -257,7 +257,7 @@ test('several commands over one connection', async () => {
   await ssh(ada, ['-'], [...control, '-O', 'exit']);
 });
 
-test('a new start shows the same host keys, and `known-hosts` tells them', async () => {
+test('a new start and another process show the same host keys, and `known-hosts` tells them', async () => {
   const keys = server.sshHostKeys;
   const main = path.join(import.meta.dirname, '..', '..', 'src', 'main.ts');
   const told = await new Promise<string>((resolve, reject) => {
@@ -273,5 +273,12 @@ test('a new start shows the same host keys, and `known-hosts` tells them', async
   await server.kill();
   await server.restart();
   assert.deepEqual(server.sshHostKeys, keys);
-  await git(home, ['ls-remote', `${server.sshEndpoint}/v1/repos/first`], adaEnv);
+  const references = await git(home, ['ls-remote', `${server.sshEndpoint}/v1/repos/first`], adaEnv);
+  const other = await startServer({ dataDir: server.dataDir });
+  try {
+    const env = await withSshKey(other, home, ada);
+    assert.equal(await git(home, ['ls-remote', `${other.sshEndpoint}/v1/repos/first`], env), references);
+  } finally {
+    await other.stop();
+  }
 });
