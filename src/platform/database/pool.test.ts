@@ -60,7 +60,7 @@ it('begins a transaction anew when a table was changed under its statements', as
   assert.deepEqual(await count(), { name: 'a', count: 2, size: null });
 });
 
-it('takes back the whole transaction when one statement or the work itself fails, though nobody waited for its beginning', async () => {
+it('takes back the whole transaction when one statement or the work itself fails', async () => {
   const database = createDatabase(connections.pool);
   await sql`create table kept (name text primary key)`.execute(database);
   const keep = (names: string[], error?: Error) =>

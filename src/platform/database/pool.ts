@@ -1,6 +1,5 @@
 /** Connections to PostgreSQL, and how a value of it becomes one of ours. */
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
@@ -39,11 +38,7 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
   const options = { ...where, options: PLANNING };
   const embedded = 'embedded' in target ? target.embedded : undefined;
   if ('url' in target) requireUrl(target.url);
-  const pool = new ReconnectingPool(
-    { ...options, max: size, idleTimeoutMillis: 30_000, pipeline: true, Client: PreparingClient },
-    embedded,
-    log,
-  );
+  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000, Client: PreparingClient }, embedded, log);
   const open = new Set<pg.PoolClient>();
   // An idle connection that breaks says so here; the next use makes a new one.
   pool.on('error', (error) => log.debug({ error: error.message }, 'lost a connection to the database'));
@@ -151,7 +146,6 @@ let preparedSoFar = 0;
  */
 class PreparingClient extends pg.Client {
   override query(config: any, values?: any, callback?: any): any {
-    if (config === 'begin') this.#waitForMore();
     const preparable = typeof config === 'string' && Array.isArray(values) && values.length > 0 && callback === undefined;
     const name = preparable ? preparedName(config) : undefined;
     if (name === undefined) return super.query(config, values, callback);
@@ -163,13 +157,6 @@ class PreparingClient extends pg.Client {
       if (this.getTransactionStatus() !== 'I') throw error;
       return super.query(config, values);
     });
-  }
-
-  /** What is sent next goes to the system in one call with this, if it comes before anything else happens. */
-  #waitForMore(): void {
-    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection;
-    stream.cork();
-    process.nextTick(() => stream.uncork());
   }
 }
 
