@@ -24,7 +24,10 @@ const TEXTS = [
   'AWS',
   'arn:aws:s3:us-east-1:123456789012:abc',
   '123456',
-  'a/b/c/d',
+  'service.region.example.com',
+  'us-east-1',
+  '24h',
+  'Name',
 ];
 
 function textFor(min: number, max: number, pattern: string | undefined): string {
@@ -39,7 +42,7 @@ function forEngine(pattern: string): string {
   return pattern
     .replace(/\\u1(\d{4})/g, '\\u{1$1}')
     .replace(/\\u10FFFF/g, '\\u{10FFFF}')
-    .replace(/\\([-_@#=:,%])/g, (_, char: string) => (char === '-' ? '\\x2d' : char))
+    .replace(/\\([-_@#=:,%!])/g, (_, char: string) => (char === '-' ? '\\x2d' : char))
     .replace(/(\\[wd])-/g, '$1\\x2d')
     .replace('[\\w_\\x2d]', '[\\w_\\x2d]');
 }
