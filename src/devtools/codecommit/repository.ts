@@ -28,7 +28,9 @@ const repositoryBatch = batchedRead<Place & { name: string }, Repository | undef
   async run(read, wanted) {
     const { rows } = await sql<Repository>`
       select repository.* from json_to_recordset(${asRecords(wanted)}) as wanted (account text, region text, name text)
-      join codecommit.repositories repository using (account, region, name)`.execute(read);
+      cross join lateral (
+        select * from codecommit.repositories
+        where account = wanted.account and region = wanted.region and name = wanted.name limit 1) repository`.execute(read);
     const byKey = new Map(rows.map((row) => [keyOf(row), row]));
     return wanted.map((each) => byKey.get(keyOf(each)));
   },

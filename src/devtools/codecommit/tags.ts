@@ -32,11 +32,11 @@ const tagging = batchedChange<{ id: string; tags: Record<string, string> }, { id
   key: ({ id }) => id,
   statement: (items) => sql`
     with tagged as (
-      select id, repository.tags || wanted.tags as tags
-      from json_to_recordset(${asRecords(items)}) as wanted (id uuid, tags jsonb) join codecommit.repositories repository using (id)
-      for update of repository skip locked)
+      select found.id, found.tags || wanted.tags as tags
+      from json_to_recordset(${asRecords(items)}) as wanted (id uuid, tags jsonb)
+      cross join lateral (select id, tags from codecommit.repositories where id = wanted.id for update skip locked) found)
     update codecommit.repositories repository set tags = tagged.tags from tagged
-    where repository.id = tagged.id and (select count(*) from jsonb_object_keys(tagged.tags)) <= ${MAX_TAGS}
+    where repository.id = any(array(select id from tagged)) and repository.id = tagged.id and (select count(*) from jsonb_object_keys(tagged.tags)) <= ${MAX_TAGS}
     returning repository.id`,
 });
 
