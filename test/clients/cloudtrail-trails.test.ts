@@ -362,7 +362,7 @@ test('a trail tells a topic of each file, and writes under a key', async () => {
 });
 
 describe('EventBridge', () => {
-  test('a rule gets the changes that it waits for, and no reads', async () => {
+  test('a rule gets the changes that it waits for while a trail is logging, and no reads', async () => {
     const events = new EventBridge(server.client);
     const logs = new CloudWatchLogs(server.client);
     await logs.createLogGroup({ logGroupName: '/aws/events/changes' });
@@ -374,6 +374,11 @@ describe('EventBridge', () => {
     await events.putRule({ Name: 'changes', EventPattern: JSON.stringify(pattern) });
     const Arn = `arn:aws:logs:${server.region}:${server.account}:log-group:/aws/events/changes`;
     await events.putTargets({ Rule: 'changes', Targets: [{ Id: 'log', Arn }] });
+    // Other tests' trails are gone by now, so nothing is told of this one.
+    for (const { Name } of (await cloudtrail.listTrails({})).Trails!) await cloudtrail.deleteTrail({ Name });
+    await codecommit.createRepository({ repositoryName: 'untold' });
+    await cloudtrail.lookupEvents({ LookupAttributes: [{ AttributeKey: 'ResourceName', AttributeValue: 'untold' }] });
+    await newTrail('for-rules');
     await codecommit.createRepository({ repositoryName: 'to-a-rule' });
     await codecommit.getRepository({ repositoryName: 'to-a-rule' });
     await codecommit.createRepository({ repositoryName: 'to-a-rule-too' });

@@ -1,4 +1,7 @@
-/** `AWS API Call via CloudTrail`: changes, as events for the rules of the default bus. Only those that some rule waits for are sent at all. */
+/**
+ * `AWS API Call via CloudTrail`: changes, as events for the rules of the default bus. As on AWS, only where a trail is logging: a rule for all events
+ * of a service would else get its calls too, unasked. And only those that some rule waits for are sent at all.
+ */
 import { isAway } from '../../platform/database/pool.ts';
 import { compilePattern, type Predicate } from '../../platform/event-patterns/patterns.ts';
 import type { AwsEvent, Platform } from '../../platform/platform.ts';
@@ -7,16 +10,25 @@ import type { Rendered } from './render.ts';
 const DETAIL_TYPE = 'AWS API Call via CloudTrail';
 const MAX_KEPT_PATTERNS = 1_000;
 
-/** In order of the calls. Asks EventBridge for its rules once for each account and region, and not at all when nothing was changed. */
+/** In order of the calls. Asks for trails and rules once for each account and region, and not at all when nothing was changed. */
 export async function eventsForRules(platform: Platform, events: Rendered[]): Promise<AwsEvent[]> {
   const changes = events.filter(({ record }) => !record.readOnly);
   const wanted: AwsEvent[] = [];
+  if (changes.length === 0) return wanted;
+  const hasTrail = await loggingTrails(platform);
   for (const [, group] of Map.groupBy(changes, ({ account, region }) => `${account} ${region}`)) {
+    if (!hasTrail(group[0]!)) continue;
     const predicates = await predicatesOf(platform, group[0]!);
     if (predicates.length === 0) continue;
     for (const change of group) if (predicates.some((matches) => matches(envelope(change)))) wanted.push(toEvent(change));
   }
   return wanted;
+}
+
+async function loggingTrails({ read }: Platform): Promise<(place: Rendered) => boolean> {
+  const trails = await read.selectFrom('cloudtrail.trails').select(['account', 'region', 'settings']).where('logging', '=', true).execute();
+  return ({ account, region }) =>
+    trails.some((trail) => trail.account === account && (trail.region === region || trail.settings.IsMultiRegionTrail));
 }
 
 /** What a pattern sees. */
