@@ -27,16 +27,53 @@ export function useOf({ id, region }: Pick<Repository, 'id' | 'region'>): KeyUse
 /** What a row tells of the key of its repository. */
 export type RepositoryKey = Pick<Repository, 'kms_key_id' | 'wrapped_key' | 'key_managed'>;
 
-/** A data key for a new repository. */
+/**
+ * A data key for a new repository. Under CodeCommit's own key, which nobody can disable, it is made when the repository is first opened: that
+ * would be half the work of making an empty one.
+ */
 export async function newRepositoryKey(
   ctx: RequestContext,
   repository: Pick<Repository, 'id' | 'region'>,
   kmsKeyId: string = USUAL_KEY,
 ): Promise<RepositoryKey> {
-  const managed = isManaged(kmsKeyId);
-  const caller = { aws: ctx.aws, signals: ctx.signals, principal: managed ? servicePrincipal(SERVICE, ctx.account) : ctx.principal };
-  const made = await asCodeCommit(newDataKey(caller, { ...useOf(repository), keyId: kmsKeyId }));
-  return { kms_key_id: made.keyArn, wrapped_key: made.wrapped.toString('base64'), key_managed: managed };
+  if (isManaged(kmsKeyId)) return { kms_key_id: await usualKeyArn(ctx), wrapped_key: null, key_managed: true };
+  const made = await asCodeCommit(newDataKey(ctx, { ...useOf(repository), keyId: kmsKeyId }));
+  return { kms_key_id: made.keyArn, wrapped_key: made.wrapped.toString('base64'), key_managed: false };
+}
+
+/** By installation, account and region. An AWS-managed key is never replaced or deleted. */
+const usualKeys = new WeakMap<Platform['signals'], Map<string, Promise<string>>>();
+
+function usualKeyArn(ctx: RequestContext): Promise<string> {
+  const { account, region } = ctx;
+  const known = usualKeys.get(ctx.signals) ?? new Map<string, Promise<string>>();
+  usualKeys.set(ctx.signals, known);
+  const place = `${account} ${region}`;
+  let arn = known.get(place);
+  if (!arn) {
+    const { kms } = ctx.aws.asService(SERVICE, { account, region });
+    arn = asCodeCommit(kms.describeKey({ KeyId: USUAL_KEY })).then(({ KeyMetadata }) => KeyMetadata!.Arn!);
+    known.set(place, arn);
+    arn.catch(() => known.delete(place));
+  }
+  return arn;
+}
+
+/** The repository with its data key, made by whoever opens it first: of two at once, both get the one that is kept. */
+async function withDataKey(platform: Platform, repository: Encrypted): Promise<Encrypted> {
+  const { id, account, kms_key_id: keyId } = repository;
+  const caller = { aws: platform.aws, signals: platform.signals, principal: servicePrincipal(SERVICE, account) };
+  const { wrapped } = await asCodeCommit(newDataKey(caller, { ...useOf(repository), keyId: keyId! }));
+  const kept = await platform.transaction((tx) =>
+    tx.sql
+      .updateTable('codecommit.repositories')
+      .set(({ fn, val }) => ({ wrapped_key: fn.coalesce('wrapped_key', val(wrapped.toString('base64'))) }))
+      .where('id', '=', id)
+      .returning(['kms_key_id', 'wrapped_key', 'key_managed'])
+      .executeTakeFirst(),
+  );
+  // One that was deleted meanwhile has nothing to be opened.
+  return { ...repository, ...(kept ?? { kms_key_id: null }) };
 }
 
 /** CodeCommit uses its own key for everybody who may use the repository, also where a session's policy speaks of CodeCommit alone. */
@@ -50,7 +87,10 @@ export function isManaged(kmsKeyId: string): boolean {
  */
 export async function unlock(platform: Platform | RequestContext, repository: Encrypted): Promise<void> {
   const { keys } = gitStore(platform);
-  if (repository.wrapped_key === null) return keys.set(repository.id, undefined);
+  if (repository.wrapped_key === null) {
+    if (repository.kms_key_id === null) return keys.set(repository.id, undefined);
+    return unlock(platform, await withDataKey(platform, repository));
+  }
   const asked = 'principal' in platform && !repository.key_managed;
   const principal = asked ? platform.principal : servicePrincipal(SERVICE, repository.account);
   const wrapped = Buffer.from(repository.wrapped_key, 'base64');
