@@ -8,6 +8,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, stat
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { View } from './cache.ts';
 import { exitOf, isAlive, spawnGit } from './program.ts';
 import { mergePackets } from './side-band.ts';
@@ -26,6 +27,9 @@ const usual: CloneCacheLimits = { total: 4 * 1024 ** 3, answers: 1_000, idleMs: 
 const PIECE = 512 * 1024;
 /** Buffers that are kept between answers: fewer than clients at once, more than are needed while one waits for the disk. */
 const KEPT_BUFFERS = 16;
+
+/** How long a clone's own work goes on after it has all, mostly. */
+const QUIET_MS = 200;
 
 /** Git could not even begin to answer. */
 export class UploadFailedError extends Error {
@@ -211,7 +215,8 @@ class Answer {
       this.bytes = (await handle.stat()).size;
       this.#ended = true;
       this.#changed();
-      await this.#merge(handle);
+      await this.#quiet();
+      if (!this.#forgotten) await this.#merge(handle);
     } catch (error) {
       this.#failure = error as Error;
       throw error;
@@ -221,6 +226,12 @@ class Answer {
       this.#changed();
       await this.#closeUnused();
     }
+  }
+
+  /** Until those who were first have it, and had the time to unpack it: on a small host they need the processor more than those who come later. */
+  async #quiet(): Promise<void> {
+    while (this.#readers > 0) await delay(QUIET_MS, undefined, { ref: false });
+    await delay(QUIET_MS, undefined, { ref: false });
   }
 
   /** For those who come later. What was sent before is as good, should it fail. */
