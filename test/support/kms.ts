@@ -28,6 +28,9 @@ export async function failure(call: Promise<unknown>): Promise<string> {
 export function dataKeysStandIn(state: { disabled?: boolean } = {}): AwsClients {
   const sealed = new Map<string, Buffer>();
   const kms = {
+    async describeKey({ KeyId }: { KeyId: string }) {
+      return { KeyMetadata: { Arn: KeyId } };
+    },
     async generateDataKey({ KeyId }: { KeyId: string }) {
       const [CiphertextBlob, Plaintext] = [randomBytes(16), randomBytes(32)];
       sealed.set(CiphertextBlob.toString('hex'), Plaintext);
