@@ -1,7 +1,6 @@
 /** AssumeRoleWithWebIdentity: a session of a role for whom an OpenID Connect provider vouches, such as a job of a CI service. */
 import type { JWTPayload } from 'jose';
 import { AwsError } from '../../platform/errors.ts';
-import { readClaims, TokenError, verifyToken } from '../../platform/oidc/token.ts';
 import type { Principal } from '../../platform/principal.ts';
 import { type Check, type Input, operation, type RequestContext } from '../../platform/service.ts';
 import { accessDenied } from './errors.ts';
@@ -75,6 +74,8 @@ export const assumeRoleWithWebIdentity = operation('sts', 'AssumeRoleWithWebIden
 });
 
 async function verify(ctx: RequestContext, account: string, token: WebIdentityInput['WebIdentityToken']): Promise<Verified> {
+  // Loaded for the first who brings a token: most starts see none.
+  const { readClaims, TokenError, verifyToken } = await import('../../platform/oidc/token.ts');
   try {
     const unproven = readClaims(token);
     const issuer = unproven.iss.replace(/^https:\/\//, '');
