@@ -73,6 +73,8 @@ describe('secrets', () => {
     const create = () => secrets.createSecret({ Name: 'once', SecretString: 'v', ClientRequestToken });
     const first = await create();
     assert.deepEqual([(await create()).ARN, (await create()).VersionId], [first.ARN, ClientRequestToken]);
+    const other = secrets.createSecret({ Name: 'once', SecretString: 'other', ClientRequestToken });
+    await refused(other, 'ResourceExistsException', /already in use for a version/);
     const put = (SecretString: string, token: string) =>
       secrets.putSecretValue({ SecretId: 'once', SecretString, ClientRequestToken: token });
     const token = randomUUID();

@@ -85,7 +85,7 @@ async function answerExisting(ctx: RequestContext, secret: Secret, plain: Buffer
   if (secret.deleted_at) {
     throw invalidRequest("You can't create this secret because a secret with this name is already scheduled for deletion.");
   }
-  if (plain && (await isRepeated(ctx, secret, versionId, plain).catch(() => false))) {
+  if (plain && (await isRepeated(ctx, secret, versionId, plain))) {
     return { ARN: secretArn(secret), Name: secret.name, VersionId: versionId };
   }
   throw alreadyExists(secret.name);
