@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
-const WHOLE = ['codecommit', 'codebuild', 'codepipeline', 'codedeploy'];
+const WHOLE = ['codecommit', 'codebuild', 'codepipeline', 'codedeploy', 'codeconnections'];
 
 const AIMED: Record<string, string> = {
   iam: `CreateUser GetUser UpdateUser DeleteUser ListUsers CreateGroup GetGroup UpdateGroup DeleteGroup ListGroups AddUserToGroup
@@ -49,7 +49,8 @@ const AIMED: Record<string, string> = {
     ListQueues PurgeQueue ReceiveMessage RemovePermission SendMessage SendMessageBatch SetQueueAttributes StartMessageMoveTask TagQueue
     UntagQueue`,
   ssm: `PutParameter GetParameter GetParameters GetParametersByPath GetParameterHistory DescribeParameters DeleteParameter
-    DeleteParameters LabelParameterVersion UnlabelParameterVersion AddTagsToResource RemoveTagsFromResource ListTagsForResource`,
+    DeleteParameters LabelParameterVersion UnlabelParameterVersion AddTagsToResource RemoveTagsFromResource ListTagsForResource
+    StartSession ResumeSession TerminateSession DescribeSessions`,
   secretsmanager: `BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret GetRandomPassword
     GetResourcePolicy GetSecretValue ListSecretVersionIds ListSecrets PutResourcePolicy PutSecretValue RestoreSecret RotateSecret
     TagResource UntagResource UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy`,
@@ -61,7 +62,11 @@ const AIMED: Record<string, string> = {
     ListMultipartUploads GetObjectAttributes GetObjectTagging PutObjectTagging DeleteObjectTagging GetObjectAcl PutObjectAcl`,
   logs: `CreateLogGroup DeleteLogGroup DescribeLogGroups CreateLogStream DeleteLogStream DescribeLogStreams PutLogEvents GetLogEvents
     FilterLogEvents PutRetentionPolicy DeleteRetentionPolicy TagResource UntagResource ListTagsForResource TagLogGroup UntagLogGroup
-    ListTagsLogGroup AssociateKmsKey DisassociateKmsKey`,
+    ListTagsLogGroup AssociateKmsKey DisassociateKmsKey StartLiveTail StartQuery StopQuery GetQueryResults DescribeQueries GetLogRecord
+    GetLogGroupFields`,
+  cloudwatch: `PutMetricData GetMetricData GetMetricStatistics ListMetrics PutMetricAlarm DescribeAlarms DescribeAlarmsForMetric
+    DescribeAlarmHistory DeleteAlarms SetAlarmState EnableAlarmActions DisableAlarmActions PutCompositeAlarm TagResource UntagResource
+    ListTagsForResource`,
   events: `PutRule DescribeRule DeleteRule EnableRule DisableRule ListRules ListRuleNamesByTarget PutTargets RemoveTargets
     ListTargetsByRule PutEvents TestEventPattern TagResource UntagResource ListTagsForResource CreateEventBus DescribeEventBus
     DeleteEventBus ListEventBuses UpdateEventBus PutPermission RemovePermission`,
