@@ -27,6 +27,8 @@ export interface Config {
     deliverySeconds: number;
     digestSeconds: number;
   };
+  /** Builds of one account that may run at once, over all processes; five times as many may wait. 0: as many as there are slots. */
+  concurrentBuilds: number;
   /** Repositories of one account in one region; 0: as many as it likes. */
   repositoryLimit: number;
   /** Requests of git in a second that one user or role may make of this process, over ten seconds; 0: as many as it likes. */
@@ -106,6 +108,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       smtp: smtp(env),
       publicUrl: publicUrl(env.PENSTOCK_PUBLIC_URL),
       endpoints: { http: '', https: undefined, ssh: undefined },
+      concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
       gitRate: count('PENSTOCK_GIT_RATE', env, 100),
       serviceEndpoints: serviceEndpoints(env),

@@ -5,6 +5,7 @@ import type { Platform, Transaction } from '../../platform/platform.ts';
 import type { RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { describeBuild } from './describe.ts';
+import { checkProjectLimit, checkQueue, nextTurn } from './engine/queue.ts';
 import { emitPhaseChange, emitStateChange } from './events.ts';
 import { initiatorOf } from './initiator.ts';
 import { buildArn, type Place, parseBuildId, projectArn, projectNameOf } from './names.ts';
@@ -32,7 +33,8 @@ export const startBuild = operation('codebuild', 'StartBuild', {
     const row = await ctx.transaction((tx) =>
       once(tx, ctx, idempotencyToken, request, async () => {
         const project = await lockProject(tx, ctx, name);
-        await checkConcurrency(tx, project);
+        await checkQueue(tx, ctx, ctx.account);
+        await checkProjectLimit(tx, project);
         const definition = mergeOverrides(project, request);
         return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
       }),
@@ -57,7 +59,8 @@ export const retryBuild = operation('codebuild', 'RetryBuild', {
         }
         if (former.status === 'IN_PROGRESS') throw invalid(`Cannot retry build ${id}: it is still in progress`);
         const project = await lockProject(tx, ctx, former.project);
-        await checkConcurrency(tx, project);
+        await checkQueue(tx, ctx, ctx.account);
+        await checkProjectLimit(tx, project);
         return queueBuild(tx, ctx, project, { ...former, initiator: initiatorOf(ctx) });
       }),
     );
@@ -114,6 +117,7 @@ export async function queueBuild(
       started_at: now,
       queue_deadline: new Date(now.getTime() + (build.definition.queuedTimeoutInMinutes ?? 480) * MINUTE_MS),
       retry: build.retry ? JSON.stringify(build.retry) : null,
+      turn: nextTurn(project),
     })
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -135,20 +139,6 @@ export async function lockProject(tx: Transaction, place: Place, name: string): 
     .executeTakeFirst();
   if (!project) throw new AwsError('ResourceNotFoundException', `Project cannot be found: ${projectArn(place, name)}`);
   return project;
-}
-
-async function checkConcurrency(tx: Transaction, project: ProjectRow): Promise<void> {
-  const limit = project.definition.concurrentBuildLimit;
-  if (limit === undefined) return;
-  const { active } = await tx.sql
-    .selectFrom('codebuild.builds')
-    .select((eb) => eb.fn.countAll<string>().as('active'))
-    .where('project_id', '=', project.id)
-    .where('status', '=', 'IN_PROGRESS')
-    .executeTakeFirstOrThrow();
-  if (Number(active) >= limit) {
-    throw new AwsError('AccountLimitExceededException', `Cannot have more than ${limit} active builds for the account`);
-  }
 }
 
 /** With a token that was used in the last five minutes the same call gives the same build, another call is an error. */

@@ -104,6 +104,8 @@ export interface BuildsTable {
   secondary_artifacts: NullableJson<StoredArtifact[]>;
   exported_variables: NullableJson<{ name: string; value: string }[]>;
   retry: NullableJson<RetryState>;
+  turn: Generated<string>;
+  claim_order: string | null;
 }
 
 export interface StartTokensTable {

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Platform } from '../../../platform/platform.ts';
 import { emitPhaseChange } from '../events.ts';
 import type { BuildRow } from '../tables.ts';
+import { lockNext, nextClaim } from './queue.ts';
 import { turnTo } from './record.ts';
 
 export interface ClaimedBuild {
@@ -20,23 +21,13 @@ export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** The oldest queued build, now in PROVISIONING and owned by this process; undefined when there is none. */
+/** The queued build whose turn it is, now in PROVISIONING and owned by this process; undefined when there is none. */
 export async function claimNext(platform: Platform): Promise<ClaimedBuild | undefined> {
   const credentialToken = randomBytes(TOKEN_BYTES).toString('base64url');
   const owner = platform.processes.id;
   return platform.transaction(async (tx) => {
     const now = platform.now();
-    const queued = await tx.sql
-      .selectFrom('codebuild.builds')
-      .selectAll()
-      .where('status', '=', 'IN_PROGRESS')
-      .where('owner', 'is', null)
-      .where('queue_deadline', '>', now)
-      .orderBy('build_order')
-      .limit(1)
-      .forUpdate()
-      .skipLocked()
-      .executeTakeFirst();
+    const queued = await lockNext(tx, platform);
     if (!queued) return undefined;
     const { phases, completed } = turnTo(queued.phases, 'PROVISIONING', { status: 'SUCCEEDED', contexts: [] }, now);
     const attempts = queued.attempts + 1;
@@ -45,6 +36,7 @@ export async function claimNext(platform: Platform): Promise<ClaimedBuild | unde
       .set({
         owner,
         attempts,
+        claim_order: nextClaim,
         phases: JSON.stringify(phases),
         credential_hash: hashToken(credentialToken),
         // Known before the machine is made, so that whoever cleans up after a crash finds it.

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
+import { sql } from 'kysely';
 import { openPlatform, type TestPlatform } from '../../../../test/support/platform.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { SUCCEEDED } from '../runner/outcome.ts';
 import { codebuild } from '../service.ts';
+import type { BuildRow } from '../tables.ts';
 import { claimNext } from './claim.ts';
 import { LostBuild } from './persist.ts';
+import { nextTurn } from './queue.ts';
 import { buildReconciler } from './reconcile.ts';
 import { endBuild, enterPhases } from './record.ts';
 
@@ -15,6 +19,7 @@ let bench: TestPlatform;
 let platform: Platform;
 let now = new Date('2026-11-22T12:00:00Z');
 let me = '1';
+const config = { dataDir: '/nonexistent', concurrentBuilds: 0 };
 const dead = new Set<string>();
 const removed: string[] = [];
 
@@ -28,17 +33,19 @@ before(async () => {
       isAlive: async (id: string) => !dead.has(id),
     } as Platform['processes'],
     machines: { adopt: async (id: string) => ({ remove: async () => void removed.push(id) }) } as never,
-    config: { dataDir: '/nonexistent' } as Platform['config'],
+    config: config as Platform['config'],
     aws: { credentials: async () => ({}) } as never,
   });
   platform = bench.platform;
-  await bench.call('codebuild', 'CreateProject', {
-    name: 'app',
-    source: { type: 'NO_SOURCE', buildspec: 'version: 0.2\n' },
-    artifacts: { type: 'NO_ARTIFACTS' },
-    environment: { type: 'LINUX_CONTAINER', image: 'x', computeType: 'BUILD_GENERAL1_SMALL' },
-    serviceRole: 'arn:aws:iam::123456789012:role/builds',
-  });
+  for (const name of ['app', 'other', 'third']) {
+    await bench.call('codebuild', 'CreateProject', {
+      name,
+      source: { type: 'NO_SOURCE', buildspec: 'version: 0.2\n' },
+      artifacts: { type: 'NO_ARTIFACTS' },
+      environment: { type: 'LINUX_CONTAINER', image: 'x', computeType: 'BUILD_GENERAL1_SMALL' },
+      serviceRole: 'arn:aws:iam::123456789012:role/builds',
+    });
+  }
 });
 after(() => bench[Symbol.asyncDispose]());
 beforeEach(async () => {
@@ -47,11 +54,34 @@ beforeEach(async () => {
   removed.length = 0;
   dead.clear();
   me = '1';
+  config.concurrentBuilds = 0;
 });
 
-async function start(): Promise<string> {
-  const { build } = await bench.call('codebuild', 'StartBuild', { projectName: 'app' });
+async function start(projectName = 'app'): Promise<string> {
+  const { build } = await bench.call('codebuild', 'StartBuild', { projectName });
   return build!.id!.split(':')[1]!;
+}
+
+/** Queues copies of a build as builds of another account. */
+async function startElsewhere(account: string, original: string, count: number): Promise<void> {
+  const project = { account, id: randomUUID() };
+  for (let number = 1; number <= count; number += 1) {
+    await sql`insert into codebuild.builds (id, account, region, project, project_id, number, definition, request, status, phases, initiator,
+        started_at, queue_deadline, turn)
+      select ${randomUUID()}, ${account}, region, ${project.id}, ${project.id}::uuid, ${number}, definition, request, status, phases, initiator,
+        started_at, queue_deadline, ${nextTurn(project)}
+      from codebuild.builds where id = ${original}`.execute(platform.read);
+  }
+}
+
+/** Claims that many builds; what `of` says of each. */
+async function claims(count: number, of: (row: BuildRow) => string): Promise<string[]> {
+  const claimed: string[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const claim = await claimNext(platform);
+    if (claim) claimed.push(of(claim.row));
+  }
+  return claimed;
 }
 
 async function look(id: string) {
@@ -131,4 +161,61 @@ test('a build that was to be stopped when its process died ends STOPPED', async 
   dead.add(me);
   await run(id);
   assert.equal((await look(id)).buildStatus, 'STOPPED');
+});
+
+test('projects take turns, whoever queued most and first; within a project the oldest build is first', async () => {
+  for (let index = 0; index < 6; index += 1) await start();
+  const project = (row: BuildRow) => `${row.project} ${row.number}`;
+  const first = await claims(2, (row) => row.project);
+  assert.deepEqual(first, ['app', 'app']);
+  const others = [await start('other'), await start('other'), await start('third')];
+  const order = await claims(7, (row) => (others.includes(row.id) ? row.id : 'app'));
+  assert.deepEqual(order, ['app', others[0], others[2], 'app', others[1], 'app', 'app']);
+
+  // Whoever queues one build after another gets no more than a turn each time.
+  for (let index = 0; index < 3; index += 1) await start();
+  const alternating: string[] = [];
+  for (let index = 0; index < 3; index += 1) {
+    await start('other');
+    alternating.push(...(await claims(2, project)));
+  }
+  assert.deepEqual(
+    alternating.map((text) => text.split(' ')[0]),
+    ['app', 'other', 'app', 'other', 'app', 'other'],
+  );
+  const numbers = alternating.filter((text) => text.startsWith('app')).map((text) => Number(text.split(' ')[1]));
+  assert.deepEqual(
+    numbers,
+    numbers.toSorted((a, b) => a - b),
+  );
+});
+
+test('accounts take turns, however many projects and builds each has', async () => {
+  const original = await start();
+  await start('other');
+  await start('third');
+  await startElsewhere('210987654321', original, 4);
+  const order = await claims(7, (row) => row.account);
+  const [mine, theirs] = ['123456789012', '210987654321'];
+  assert.deepEqual(order, [mine, theirs, mine, theirs, mine, theirs, theirs]);
+  await start();
+  await startElsewhere('210987654321', original, 1);
+  assert.deepEqual(await claims(2, (row) => row.account), [mine, theirs], 'who was served longest ago comes first');
+});
+
+test('an account runs no more builds at once than it may, and five times as many wait', async () => {
+  config.concurrentBuilds = 2;
+  const original = await start();
+  await startElsewhere('210987654321', original, 3);
+  for (let index = 0; index < 9; index += 1) await start();
+  await assert.rejects(start(), {
+    code: 'AccountLimitExceededException',
+    message: 'Cannot have more than 10 builds in queue for the account',
+  });
+  const claimed = await Promise.all(Array.from({ length: 8 }, () => claimNext(platform)));
+  const accounts = claimed.flatMap((claim) => (claim ? [claim.row.account] : []));
+  assert.deepEqual(accounts.sort(), ['123456789012', '123456789012', '210987654321', '210987654321']);
+  const [one] = claimed.filter((claim) => claim?.row.account === '123456789012');
+  await endBuild(platform, { id: one!.row.id, owner: one!.owner }, { outcome: SUCCEEDED, status: 'SUCCEEDED' });
+  assert.deepEqual(await claims(2, (row) => row.account), ['123456789012']);
 });
