@@ -4,7 +4,7 @@ import type { RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { describeBuild } from './describe.ts';
 import { requestStop } from './engine/stop.ts';
-import { buildArn, buildId, parseBuildId, projectArn, projectNameOf } from './names.ts';
+import { type BuildRef, buildArn, buildId, type Place, parseBuildId, parseBuildRef, projectArn, projectRefOf } from './names.ts';
 import { findProject, onProject } from './projects.ts';
 import { invalid } from './rules.ts';
 import type { BuildRow } from './tables.ts';
@@ -16,7 +16,7 @@ export const batchGetBuilds = operation('codebuild', 'BatchGetBuilds', {
   authorize: ({ ids }, ctx) => onBuilds(ctx, ids),
   async handle(ctx, { ids }) {
     const wanted = [...new Set(ids)];
-    const found = await findBuilds(ctx, wanted);
+    const found = await findBuilds(ctx, wanted, parseBuildRef);
     return {
       builds: wanted.flatMap((id) => {
         const row = found.get(id);
@@ -29,16 +29,16 @@ export const batchGetBuilds = operation('codebuild', 'BatchGetBuilds', {
 
 export const listBuilds = operation('codebuild', 'ListBuilds', {
   authorize: () => '*',
-  handle: (ctx, { sortOrder = 'DESCENDING', nextToken }) => listPage(ctx, undefined, sortOrder, nextToken),
+  handle: (ctx, { sortOrder = 'DESCENDING', nextToken }) => listPage(ctx, ctx, undefined, sortOrder, nextToken),
 });
 
 export const listBuildsForProject = operation('codebuild', 'ListBuildsForProject', {
   authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
   async handle(ctx, { projectName, sortOrder = 'DESCENDING', nextToken }) {
-    const name = projectNameOf(ctx, projectName);
-    if (!(await findProject(ctx, ctx, name)))
-      throw ctx.error('ResourceNotFoundException', `Project cannot be found: ${projectArn(ctx, name)}`);
-    return listPage(ctx, name, sortOrder, nextToken);
+    const project = projectRefOf(ctx, projectName);
+    if (!(await findProject(ctx, project, project.name)))
+      throw ctx.error('ResourceNotFoundException', `Project cannot be found: ${projectArn(project, project.name)}`);
+    return listPage(ctx, project, project.name, sortOrder, nextToken);
   },
 });
 
@@ -97,22 +97,21 @@ async function deleteBuilds(ctx: RequestContext, rows: BuildRow[]): Promise<Buil
   );
 }
 
-/** By the id as given. Another account's, another region's or a malformed id finds nothing. */
-async function findBuilds(ctx: RequestContext, ids: string[]): Promise<Map<string, BuildRow>> {
-  const parsed = new Map(ids.map((given) => [given, parseBuildId(ctx, given)]));
+/** By the id as given. Another region's or a malformed id finds nothing; another account's only where `parse` allows it. */
+async function findBuilds(ctx: RequestContext, ids: string[], parse = parseBuildId): Promise<Map<string, BuildRow>> {
+  const parsed = new Map(ids.map((given) => [given, parse(ctx, given)]));
   const uuids = [...parsed.values()].flatMap((item) => (item ? [item.id] : []));
   if (uuids.length === 0) return new Map();
   const rows = await ctx.read
     .selectFrom('codebuild.builds')
     .selectAll()
     .where('id', 'in', uuids)
-    .where('account', '=', ctx.account)
     .where('region', '=', ctx.region)
     .execute();
-  const byId = new Map(rows.map((row) => [buildId(row), row]));
+  const byArn = new Map(rows.map((row) => [buildArn(row), row]));
   const found = new Map<string, BuildRow>();
   for (const [given, item] of parsed) {
-    const row = item && byId.get(`${item.project}:${item.id}`);
+    const row = item && byArn.get(buildArn(item));
     if (row) found.set(given, row);
   }
   return found;
@@ -120,25 +119,30 @@ async function findBuilds(ctx: RequestContext, ids: string[]): Promise<Map<strin
 
 /** A build belongs to its project, which is what policies name. */
 function onBuilds(ctx: RequestContext, ids: string[]) {
-  const projects = new Set(ids.map((id) => parseBuildId(ctx, id)?.project ?? '*'));
-  return Promise.all([...projects].map((name) => onProject(ctx, name)));
+  const projects = new Set(ids.map((id) => projectOf(parseBuildRef(ctx, id))));
+  return Promise.all([...projects].map((arn) => onProject(ctx, arn)));
+}
+
+function projectOf(build: BuildRef | undefined): string {
+  return build ? projectArn(build, build.project) : '*';
 }
 
 async function listPage(
   ctx: RequestContext,
+  { account, region }: Place,
   project: string | undefined,
   order: 'ASCENDING' | 'DESCENDING',
   nextToken: string | undefined,
 ) {
-  const scope = `codebuild:ListBuilds:${ctx.account}:${ctx.region}:${project ?? ''}:${order}`;
+  const scope = `codebuild:ListBuilds:${account}:${region}:${project ?? ''}:${order}`;
   const after = nextToken === undefined ? undefined : ctx.paging.open<{ order: string }>(scope, nextToken);
   if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
   const [direction, behind] = order === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
   let query = (ctx as Pick<Platform, 'read'>).read
     .selectFrom('codebuild.builds')
     .select(['id', 'project', 'build_order'])
-    .where('account', '=', ctx.account)
-    .where('region', '=', ctx.region);
+    .where('account', '=', account)
+    .where('region', '=', region);
   if (project !== undefined) query = query.where('project', '=', project);
   if (after) query = query.where('build_order', behind, after.order);
   const rows = await query

@@ -23,15 +23,30 @@ export function projectNameOf(place: Place, given: string): string {
   return given.startsWith(prefix) ? given.slice(prefix.length) : given;
 }
 
+/** As `projectNameOf`, and by the ARN of a project that another account may have shared, in this region. */
+export function projectRefOf(place: Place, given: string): Place & { name: string } {
+  const shared = /^arn:aws:codebuild:([^:]+):(\d{12}):project\/([^:/]+)$/.exec(given);
+  if (!shared || shared[1] !== place.region) return { account: place.account, region: place.region, name: given };
+  return { region: place.region, account: shared[2]!, name: shared[3]! };
+}
+
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The parts of a build's id or ARN; undefined when it is neither, or of another account or region. */
-export function parseBuildId(place: Place, given: string): { project: string; id: string } | undefined {
-  const prefix = `arn:aws:codebuild:${place.region}:${place.account}:build/`;
-  const text = given.startsWith(prefix) ? given.slice(prefix.length) : given;
-  const [project, id, ...rest] = text.split(':');
+export function parseBuildId(place: Place, given: string): BuildRef | undefined {
+  const ref = parseBuildRef(place, given);
+  return ref?.account === place.account ? ref : undefined;
+}
+
+export type BuildRef = Place & { project: string; id: string };
+
+/** The same for a build that may be another account's, which is named by its ARN. */
+export function parseBuildRef(place: Place, given: string): BuildRef | undefined {
+  const arn = /^arn:aws:codebuild:([^:]+):(\d{12}):build\/(.*)$/.exec(given);
+  if (arn && arn[1] !== place.region) return undefined;
+  const [project, id, ...rest] = (arn?.[3] ?? given).split(':');
   if (!project || !id || rest.length > 0 || !UUID.test(id)) return undefined;
-  return { project, id };
+  return { account: arn?.[2] ?? place.account, region: place.region, project, id };
 }
 
 export function logsOf(

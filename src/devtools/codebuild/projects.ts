@@ -5,9 +5,10 @@ import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { type Check, operation } from '../../platform/service.ts';
 import { describeProject } from './describe.ts';
-import { type Place, projectArn, projectNameOf } from './names.ts';
+import { type Place, projectArn, projectNameOf, projectRefOf } from './names.ts';
 import { checkDefinition, invalid } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
+import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
 
 const PAGE = 100;
@@ -89,15 +90,17 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
 /** Deleting what is not there succeeds, as on AWS; builds of the project stay listed and run to their end. */
 export const deleteProject = operation('codebuild', 'DeleteProject', {
   authorize: ({ name }, ctx) => onProject(ctx, name),
-  async handle(ctx, { name }) {
-    await ctx.transaction((tx) =>
-      tx.sql
+  async handle(ctx, { name: given }) {
+    const name = projectNameOf(ctx, given);
+    await ctx.transaction(async (tx) => {
+      await tx.sql
         .deleteFrom('codebuild.projects')
         .where('account', '=', ctx.account)
         .where('region', '=', ctx.region)
-        .where('name', '=', projectNameOf(ctx, name))
-        .execute(),
-    );
+        .where('name', '=', name)
+        .execute();
+      await forgetResourcePolicy(tx, ctx, projectArn(ctx, name));
+    });
     return {};
   },
 });
@@ -106,7 +109,7 @@ export const batchGetProjects = operation('codebuild', 'BatchGetProjects', {
   authorize: ({ names }, ctx) => Promise.all(names.map((name) => onProject(ctx, name))),
   async handle(ctx, { names }) {
     const wanted = [...new Set(names)];
-    const rows = await Promise.all(wanted.map((name) => findProject(ctx, ctx, projectNameOf(ctx, name))));
+    const rows = await Promise.all(wanted.map((name) => findNamed(ctx, name)));
     return {
       projects: rows.flatMap((row) => (row ? [describeProject(row)] : [])),
       projectsNotFound: wanted.filter((_, index) => !rows[index]),
@@ -165,29 +168,50 @@ export const invalidateProjectCache = operation('codebuild', 'InvalidateProjectC
   },
 });
 
-/** The IAM question about a project, with its tags if it is there. */
+/** The IAM question about a project, with its tags and, for others than its owner, its policy, if it is there. */
 export async function onProject(ctx: RequestContext, given: string): Promise<Check> {
-  const name = projectNameOf(ctx, given);
-  const row = await findProject(ctx, ctx, name);
-  return { resource: projectArn(ctx, name), resourceTags: row?.tags };
+  const project = projectRefOf(ctx, given);
+  const row = await findProject(ctx, project, project.name);
+  return {
+    resource: projectArn(project, project.name),
+    resourceTags: row?.tags,
+    resourceAccount: project.account,
+    resourcePolicy: row?.resource_policy ?? undefined,
+  };
 }
+
+/** A project's row with the policy that shares it. */
+export type FoundProject = ProjectRow & { resource_policy: string | null };
 
 const keyOf = ({ account, region, name }: Place & { name: string }): string => `${account}/${region}/${name}`;
 
 /** By account, region and name; undefined where there is none. */
-const projectBatch = batchedRead<Place & { name: string }, ProjectRow | undefined>({
+const projectBatch = batchedRead<Place & { name: string }, FoundProject | undefined>({
   key: keyOf,
   async run(read, wanted) {
-    const { rows } = await sql<ProjectRow>`
-      select project.* from json_to_recordset(${asRecords(wanted)}) as wanted (account text, region text, name text)
-      join codebuild.projects project using (account, region, name)`.execute(read);
+    const { rows } = await sql<FoundProject>`
+      select project.*, shared.policy as resource_policy
+      from json_to_recordset(${asRecords(wanted)}) as wanted (account text, region text, name text)
+      join codebuild.projects project using (account, region, name)
+      left join codebuild.resource_policies shared on shared.account = project.account and shared.region = project.region
+        and shared.arn = 'arn:aws:codebuild:' || project.region || ':' || project.account || ':project/' || project.name`.execute(read);
     const byKey = new Map(rows.map((row) => [keyOf(row), row]));
     return wanted.map((each) => byKey.get(keyOf(each)));
   },
 });
 
-export function findProject(ctx: Pick<RequestContext, 'read'>, { account, region }: Place, name: string): Promise<ProjectRow | undefined> {
+export function findProject(
+  ctx: Pick<RequestContext, 'read'>,
+  { account, region }: Place,
+  name: string,
+): Promise<FoundProject | undefined> {
   return projectBatch(ctx, { account, region, name });
+}
+
+/** By name, or by the ARN of a project that may be another account's. */
+export function findNamed(ctx: RequestContext, given: string): Promise<FoundProject | undefined> {
+  const project = projectRefOf(ctx, given);
+  return findProject(ctx, project, project.name);
 }
 
 type Given = Partial<ProjectDefinition> & Record<string, unknown>;

@@ -4,6 +4,7 @@ import { batchDeleteBuilds, batchGetBuilds, listBuilds, listBuildsForProject, st
 import { buildReconciler } from './engine/reconcile.ts';
 import { BuildWorkers } from './engine/workers.ts';
 import { batchGetProjects, createProject, deleteProject, invalidateProjectCache, listProjects, updateProject } from './projects.ts';
+import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
 
 export const codebuild = defineService('codebuild', {
@@ -21,6 +22,10 @@ export const codebuild = defineService('codebuild', {
     listBuilds,
     listBuildsForProject,
     batchDeleteBuilds,
+    putResourcePolicy,
+    getResourcePolicy,
+    deleteResourcePolicy,
+    listSharedProjects,
   },
   reconcilers: { [RECONCILER]: buildReconciler },
   schema: new URL('./schema/', import.meta.url),
