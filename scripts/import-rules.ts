@@ -22,7 +22,7 @@ const LAYERS: Record<string, string[]> = {
 /** In these folders each subfolder is a house of its own. */
 const HOUSES = new Set(['devtools', 'cloud', 'ports']);
 /** Where the program is put together: may import everything, and is imported by nothing else. */
-const COMPOSITION = /^src\/(main|compose|services)\.ts$|^src\/commands\//;
+const COMPOSITION = /^src\/(main|start|compose|services)\.ts$|^src\/commands\//;
 /** Tests and what only they use may reach anything that they test, and are imported by nothing else. */
 const TESTS = /^test\/|\.test\.ts$|\/(testing[a-z-]*|client|(test|fake|memory)-[a-z-]+)\.ts$/;
 

@@ -1,7 +1,6 @@
 /** Puts the program together: which database, which drivers, which services. The only place that knows all of them. */
-import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { sql } from 'kysely';
 import { openRecorder } from './cloud/cloudtrail/recorder.ts';
 import { type Access, createAccess } from './cloud/iam/access.ts';
@@ -16,14 +15,14 @@ import { requireGit } from './git/program.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Clients } from './platform/aws.ts';
 import { type Config, ConfigError, type Ports } from './platform/config.ts';
-import { type EmbeddedPostgres, startEmbedded } from './platform/database/embedded.ts';
+import type { EmbeddedPostgres } from './platform/database/embedded.ts';
 import { createDatabase } from './platform/database/kysely.ts';
 import { migrate, type Schema } from './platform/database/migrate.ts';
 import { type Connections, connect } from './platform/database/pool.ts';
 import { inTransaction } from './platform/database/transaction.ts';
 import { type Jobs, prepareJobs, startJobs } from './platform/jobs.ts';
 import { createKeyring } from './platform/keyring.ts';
-import { createLogger, type Logger } from './platform/log.ts';
+import type { Logger } from './platform/log.ts';
 import { createPaging } from './platform/paging.ts';
 import type { Platform, Transaction } from './platform/platform.ts';
 import { ProcessRegistry } from './platform/processes.ts';
@@ -59,14 +58,14 @@ export interface Penstock {
   stop(): Promise<void>;
 }
 
-export async function startPenstock(config: Config, ports: Ports, env: NodeJS.ProcessEnv): Promise<Penstock> {
-  // Bytes of streams count as heap, and most of what else is there (models, code) lives for ever: looking through all of it after every 20 MB
-  // that pass by, as is the default, took a third of the processor time of a push.
-  setFlagsFromString('--heap-growing-percent=150');
-  const log = createLogger(config.logLevel);
-  requireDirectory(config.dataDir);
-  await requireGit();
-  const keyring = createKeyring(loadMasterKey(config.dataDir, env.PENSTOCK_MASTER_KEY));
+/** `database`: the embedded one, which has begun to start; undefined when the settings name another. */
+export async function compose(
+  config: Config,
+  ports: Ports,
+  env: NodeJS.ProcessEnv,
+  log: Logger,
+  database: Promise<EmbeddedPostgres> | undefined,
+): Promise<Penstock> {
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const action of undo.splice(0).reverse()) {
@@ -74,8 +73,10 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
     }
   };
   try {
-    const { connections, processes, signals } = await openDatabase(config, log, undo);
+    const { connections, processes, signals } = await openDatabase(config, log, await database, undo);
     const { pool } = connections;
+    await requireGit();
+    const keyring = createKeyring(loadMasterKey(config.dataDir, env.PENSTOCK_MASTER_KEY));
     const read = createDatabase(pool);
     const authority = await openAuthority(await sharedSecret(pool, keyring, 'authority', createAuthority));
     const gateway = { registry: new Registry(services) } as Gateway;
@@ -104,7 +105,7 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
     const hostKeys = JSON.parse((await sharedSecret(pool, keyring, 'ssh-host-keys', createHostKeys)).toString()) as HostKey[];
     await openDoors(gateway, ports, hostKeys, undo);
     if (config.role !== 'api') {
-      const jobs: Jobs = await startJobs(platform, pool, services, processes);
+      const jobs: Jobs = await startJobs(platform, connections.jobs, services, processes);
       undo.push(() => jobs.stop());
     }
     const known = await access.credentials(administrator.accessKeyId, undefined);
@@ -119,25 +120,12 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
   }
 }
 
-function requireDirectory(dataDir: string): void {
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    throw new ConfigError(
-      `The data directory ${dataDir} cannot be used (${(cause as Error).message}). Choose another one with --data or PENSTOCK_DATA.`,
-      { cause },
-    );
-  }
-}
-
 async function openDatabase(
   config: Config,
   log: Logger,
+  embedded: EmbeddedPostgres | undefined,
   undo: (() => Promise<void>)[],
 ): Promise<{ connections: Connections; processes: ProcessRegistry; signals: SignalHub }> {
-  let embedded: EmbeddedPostgres | undefined;
-  if (config.databaseUrl === undefined) embedded = await startEmbedded(config.dataDir, log);
   const connections = connect(embedded ? { embedded } : { url: config.databaseUrl! }, log, POOL_SIZE);
   const signals = new SignalHub();
   const processes = new ProcessRegistry({

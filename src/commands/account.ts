@@ -18,7 +18,7 @@ async function addAccount(id: string, data: string | undefined): Promise<void> {
   if (!/^\d{12}$/.test(id)) throw new ConfigError(`An account has 12 digits, "${id}" has not.`);
   // A process of its own beside the server, if one runs: they share the database, and neither disturbs the other.
   const { config, ports } = readConfig({ data, port: '0', tlsPort: '0', sshPort: '0', role: 'api' }, process.env);
-  const { startPenstock } = await import('../compose.ts');
+  const { startPenstock } = await import('../start.ts');
   const penstock = await startPenstock(config, ports, process.env);
   try {
     const { accessKeyId, secretAccessKey } = await penstock.addAccount(id);

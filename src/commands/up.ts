@@ -68,7 +68,7 @@ export async function start(settings: Settings): Promise<Penstock> {
     );
   }
   // Loaded only here: the other commands need nothing of the server, and are there at once without it.
-  const { startPenstock } = await import('../compose.ts');
+  const { startPenstock } = await import('../start.ts');
   const penstock = await startPenstock(config, ports, process.env);
   recordRunning(penstock);
   recording = setInterval(() => recordRunning(penstock), RECORD_MS).unref();

@@ -40,7 +40,7 @@ async function verify(names: string[], data: string | undefined): Promise<void> 
   const { config, ports } = readConfig({ data, port: '0', tlsPort: '0', sshPort: '0', role: 'api' }, process.env);
   if (config.databaseUrl === undefined && !existsSync(path.join(config.dataDir, 'postgres')))
     throw new ConfigError(`There is nothing to verify in ${config.dataDir}. Name the server's directory with --data or PENSTOCK_DATA.`);
-  const { startPenstock } = await import('../compose.ts');
+  const { startPenstock } = await import('../start.ts');
   const penstock = await startPenstock(config, ports, process.env);
   const stopping = new AbortController();
   const stop = () => stopping.abort(new Error('stopped before everything was verified'));

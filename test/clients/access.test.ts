@@ -35,8 +35,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { AssumeRoleCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import { createAccount } from '../../src/cloud/iam/accounts.ts';
-import { type Penstock, startPenstock } from '../../src/compose.ts';
+import type { Penstock } from '../../src/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
+import { startPenstock } from '../../src/start.ts';
 import { refused } from '../support/refused.ts';
 
 const OTHER = '222222222222';

@@ -13,8 +13,9 @@ import {
 } from '@aws-sdk/client-iam';
 import * as KMS from '@aws-sdk/client-kms';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
-import { type Penstock, startPenstock } from '../../src/compose.ts';
+import type { Penstock } from '../../src/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
+import { startPenstock } from '../../src/start.ts';
 import { failure, newKey } from '../support/kms.ts';
 
 const OTHER = '222222222222';

@@ -17,8 +17,9 @@ import {
   SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
-import { type Penstock, startPenstock } from '../../src/compose.ts';
+import type { Penstock } from '../../src/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
+import { startPenstock } from '../../src/start.ts';
 import { queueFor, receiveAll } from '../support/messaging.ts';
 import { refused } from '../support/refused.ts';
 

@@ -20,11 +20,15 @@ const RECONNECT_MS = 15_000;
 /** How long a stop waits for queries that still run. */
 const CLOSE_MS = 5_000;
 const TELL_MS = 5_000;
+/** One of them listens; the others are held for a statement or two at a time. */
+const JOB_CONNECTIONS = 5;
 /** What the SQL of the services needs. */
 const OLDEST_VERSION = 140_000;
 
 export interface Connections {
   pool: pg.Pool;
+  /** For taking and ending jobs only: sixteen idle workers that look for work at the same moment must not open sixteen connections. */
+  jobs: pg.Pool;
   /** A connection of its own, for LISTEN and for the lock that says "this process lives". */
   dedicated(): Promise<pg.Client>;
   /** Waits a while for a database that is just starting; throws DatabaseUnavailableError that says what to do. For the start of a process. */
@@ -38,17 +42,23 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
   const options = { ...where, options: PLANNING };
   const embedded = 'embedded' in target ? target.embedded : undefined;
   if ('url' in target) requireUrl(target.url);
-  const pool = new ReconnectingPool({ ...options, max: size, idleTimeoutMillis: 30_000, Client: PreparingClient }, embedded, log);
   const open = new Set<pg.PoolClient>();
-  // An idle connection that breaks says so here; the next use makes a new one.
-  pool.on('error', (error) => log.debug({ error: error.message }, 'lost a connection to the database'));
-  pool.on('connect', (client) => {
-    open.add(client);
-    client.on('error', (error) => log.debug({ error: error.message }, 'a connection to the database broke'));
-    client.once('end', () => open.delete(client));
-  });
+  const createPool = (max: number): pg.Pool => {
+    const made = new ReconnectingPool({ ...options, max, idleTimeoutMillis: 30_000, Client: PreparingClient }, embedded, log);
+    // An idle connection that breaks says so here; the next use makes a new one.
+    made.on('error', (error) => log.debug({ error: error.message }, 'lost a connection to the database'));
+    made.on('connect', (client) => {
+      open.add(client);
+      client.on('error', (error) => log.debug({ error: error.message }, 'a connection to the database broke'));
+      client.once('end', () => open.delete(client));
+    });
+    return made;
+  };
+  const pool = createPool(size);
+  const jobs = createPool(JOB_CONNECTIONS);
   return {
     pool,
+    jobs,
     async dedicated() {
       const client = new pg.Client({ ...options, keepAlive: true });
       await client.connect();
@@ -70,7 +80,7 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
     },
     async close() {
       const closing = [...open].map((client) => once(client, 'end'));
-      const closed = pool.end().then(() => Promise.all(closing));
+      const closed = Promise.all([pool.end(), jobs.end()]).then(() => Promise.all(closing));
       if ((await Promise.race([closed, delay(CLOSE_MS, 'late', { ref: false })])) === 'late') {
         log.warn({ connections: open.size }, 'queries still ran when the connections to the database were closed');
       }
