@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
-import { EndpointError, isForbiddenHost, post } from './http-endpoint.ts';
+import { isForbiddenHost } from '../../platform/guarded-lookup.ts';
+import { EndpointError, post } from './http-endpoint.ts';
 
 describe('HTTP endpoints', () => {
   test('link-local addresses are forbidden in every notation, others are not', () => {

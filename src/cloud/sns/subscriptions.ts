@@ -2,10 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { AwsError } from '../../platform/errors.ts';
+import { isForbiddenHost } from '../../platform/guarded-lookup.ts';
 import { operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { queueConfirmation } from './confirmation.ts';
 import { invalid, notFound } from './errors.ts';
-import { isForbiddenHost } from './http-endpoint.ts';
 import { checkAttributes, describeSubscription, normalized } from './subscription-attributes.ts';
 import type { Subscription, Topic } from './tables.ts';
 import { findTopic, lockTopic, onTopic, parseTopicArn, readTopic, topicArn, topicCheck } from './topic.ts';
