@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { extract, type Header, pack } from 'tar-stream';
+import { refuseImage } from './local-driver.ts';
 import {
   type Capabilities,
   type ExecResult,
@@ -58,6 +59,7 @@ export function createDummyMachines({ rules = [], registry = new Map() }: DummyO
     create: async (spec, signal) => {
       signal?.throwIfAborted();
       if (!/^[A-Za-z0-9-]{1,64}$/.test(spec.id)) throw new Error(`${JSON.stringify(spec.id)} is not a machine id`);
+      refuseImage(spec, 'dummy');
       if (registry.has(spec.id)) throw new Error(`there is a machine ${spec.id} already`);
       if (spec.env.START_FAIL === 'create') throw new Error('START_FAIL=create');
       const machine = new DummyMachine(spec, rules, () => registry.delete(spec.id));
@@ -78,6 +80,7 @@ const dummyCapabilities: Capabilities = {
   limits: { memory: false, cpu: false, pids: false },
   privateFilesystem: true,
   ownUser: false,
+  images: false,
 };
 
 interface DummyFile {

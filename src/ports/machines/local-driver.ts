@@ -76,6 +76,7 @@ export class LocalDriver implements MachineDriver {
 
   async create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine> {
     if (!idPattern.test(spec.id)) throw new Error(`${JSON.stringify(spec.id)} is not a machine id`);
+    refuseImage(spec, this.name);
     const { capabilities, groups } = await this.#find();
     if (!capabilities.available) throw new Error(`machines of kind ${this.name} do not work here: ${capabilities.notes.join('; ')}`);
     return await this.#make(spec, groups, capabilities.isolation, signal);
@@ -191,6 +192,12 @@ function withOwn(limits: NonNullable<MachineSpec['limits']>): NonNullable<Machin
 /** Tells the machines of one directory from those of another on the same host, in marks and in names of control groups. */
 export function machinesTag(directory: string): string {
   return createHash('sha256').update(directory).digest('hex').slice(0, 10);
+}
+
+/** @throws when the spec asks for what only machines made of images have. */
+export function refuseImage({ image, privileged, gpus }: MachineSpec, driver: string): void {
+  if (image || privileged || gpus)
+    throw new Error(`machines of kind ${driver} are not made of images, and have neither GPUs nor privileges`);
 }
 
 /**

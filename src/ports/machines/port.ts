@@ -12,10 +12,13 @@ import type { Readable } from 'node:stream';
  *   finished execs go on, and if they are gone (a reboot) the machine still has its files and can run commands again.
  */
 export interface MachineDriver {
-  readonly name: 'process' | 'sandbox' | 'dummy';
+  readonly name: 'process' | 'sandbox' | 'docker' | 'kubernetes' | 'dummy';
   /** Finds what this host really allows by trying it. Cached by the driver after the first call. */
   probe(): Promise<Capabilities>;
-  /** @throws when the id is in use, or the spec asks for what this driver cannot give (no network, a mount); limits are not refused. */
+  /**
+   * @throws when the id is in use, or the spec asks for what this driver cannot give (no network, a mount, an image); limits are not refused.
+   *   ImagePullError when the image cannot be had.
+   */
   create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /** undefined when there is no such machine, or it was not made completely. A stopped one comes back stopped, with its files. */
   adopt(id: string): Promise<Machine | undefined>;
@@ -35,6 +38,8 @@ export interface Capabilities {
   privateFilesystem: boolean;
   /** Runs as a user of its own, not as the server's. */
   ownUser: boolean;
+  /** Machines are made of images, and of nothing else: MachineSpec.image must be given. Without it, commands find the host's tools. */
+  images: boolean;
 }
 
 export interface MachineSpec {
@@ -49,6 +54,23 @@ export interface MachineSpec {
   mounts?: { source: string; target: string; readOnly?: boolean }[];
   /** 'host' shares the host's network (loopback reaches Penstock); 'none' has no network. */
   network: 'host' | 'none';
+  /** What the machine's files are at first; required by drivers with `images`, refused by the others. */
+  image?: MachineImage;
+  /** Commands get every right of root on the engine's host, as nested engines need. Only with an image. */
+  privileged?: boolean;
+  /** How many GPUs it gets. Only with an image. */
+  gpus?: number | 'all';
+}
+
+export interface MachineImage {
+  /** As engines write it: `registry/name:tag` or `…@sha256:…`. */
+  name: string;
+  /** For its registry; never kept with the machine. */
+  credentials?: { username: string; password: string };
+  /** Default: 'missing'. */
+  pull?: 'always' | 'missing' | 'never';
+  /** Told what a pull is doing, one line at a time. */
+  onPull?: (line: string) => void;
 }
 
 export interface Machine {
@@ -60,6 +82,8 @@ export interface Machine {
    * /root in a sandbox, where commands are root.
    */
   readonly workdir: string;
+  /** The image that it was made of, for drivers with `images`: its root then belongs to it alone, and its tools are the image's. */
+  readonly image?: string | undefined;
   exec(command: ExecSpec): Promise<ExecResult>;
   /**
    * Extracts a tar stream into `path` (as seen inside; created if missing). Entries that would leave `path`, be it through a symbolic
@@ -107,6 +131,11 @@ export interface ExecResult {
   oomKilled: boolean;
   /** The caller's signal ended it. */
   aborted: boolean;
+}
+
+/** The image is not there, its registry cannot be reached or refuses the credentials; the message is the engine's own. */
+export class ImagePullError extends Error {
+  override readonly name = 'ImagePullError';
 }
 
 /** The command could not be started at all (no such program, not executable, machine gone). */

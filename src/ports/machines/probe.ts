@@ -77,10 +77,10 @@ function describe(tools: SandboxTools, groups: ControlGroups | undefined, mappin
   if (!groups)
     notes.push('When a command is cancelled, processes that dropped their environment and session live on until the machine stops.');
   const isolation = `sandbox (${tools.builder}; own pid, mount, ipc, uts${asRoot ? ', user' : ''}; ${groups?.label ?? 'no limits'})`;
-  return { available: true, notes, isolation, limits, privateFilesystem: true, ownUser: asRoot };
+  return { available: true, notes, isolation, limits, privateFilesystem: true, ownUser: asRoot, images: false };
 }
 
 function unavailable(notes: string[]): Capabilities {
   const limits = { memory: false, cpu: false, pids: false };
-  return { available: false, notes, isolation: 'none', limits, privateFilesystem: false, ownUser: false };
+  return { available: false, notes, isolation: 'none', limits, privateFilesystem: false, ownUser: false, images: false };
 }

@@ -24,7 +24,7 @@ async function probe(): Promise<Finding> {
   if (!limits.memory || !limits.cpu || !limits.pids)
     notes.push('Some limits (memory, CPU, processes) cannot be enforced: no control groups.');
   const isolation = `process (no isolation; ${groups?.label ?? 'no limits'})`;
-  return { groups, capabilities: { available: true, notes, isolation, limits, privateFilesystem: false, ownUser: false } };
+  return { groups, capabilities: { available: true, notes, isolation, limits, privateFilesystem: false, ownUser: false, images: false } };
 }
 
 function processesUnknown(): string {
