@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import type { Penstock } from './compose.ts';
 import { type Config, ConfigError, type Ports } from './platform/config.ts';
 import { startEmbedded } from './platform/database/embedded.ts';
+import { giveBackIdleMemory } from './platform/idle-memory.ts';
 import { createLogger } from './platform/log.ts';
 
 export async function startPenstock(config: Config, ports: Ports, env: NodeJS.ProcessEnv): Promise<Penstock> {
@@ -15,7 +16,9 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
   const database = config.databaseUrl === undefined ? startEmbedded(config.dataDir, log) : undefined;
   database?.catch(() => {}); // Whoever awaits it is told; until then there is nobody.
   const { compose } = await import('./compose.ts');
-  return compose(config, ports, env, log, database);
+  const penstock = await compose(config, ports, env, log, database);
+  giveBackIdleMemory();
+  return penstock;
 }
 
 function requireDirectory(dataDir: string): void {
