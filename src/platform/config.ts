@@ -37,6 +37,8 @@ export interface Config {
   smtp: { url: string; from: string } | undefined;
   /** Where others reach Penstock, without a slash at the end: for links in notifications. Undefined: as it is listened to. */
   publicUrl: string | undefined;
+  /** Where sources of type GITHUB, GITLAB and BITBUCKET are, and their REST APIs, without a slash at the end. */
+  gitProviders: Record<'github' | 'gitlab' | 'bitbucket', GitProvider>;
   /** Filled in once the ports are bound. */
   endpoints: {
     /** `http://127.0.0.1:4600`: what clients and builds are told to use. */
@@ -46,6 +48,11 @@ export interface Config {
   };
   /** Service name → endpoint of another AWS (real or not), from `PENSTOCK_ENDPOINT_<SERVICE>`. */
   serviceEndpoints: Record<string, string>;
+}
+
+export interface GitProvider {
+  url: string;
+  api: string;
 }
 
 /** What the command line gave; the rest comes from `PENSTOCK_*`, then from defaults. Ports of 0 take a free one. */
@@ -106,7 +113,12 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
         digestSeconds: seconds('PENSTOCK_CLOUDTRAIL_DIGEST_SECONDS', env, 3_600),
       },
       smtp: smtp(env),
-      publicUrl: publicUrl(env.PENSTOCK_PUBLIC_URL),
+      publicUrl: baseUrl('PENSTOCK_PUBLIC_URL', env),
+      gitProviders: {
+        github: gitProvider('GITHUB', env, 'https://github.com', () => 'https://api.github.com'),
+        gitlab: gitProvider('GITLAB', env, 'https://gitlab.com', (url) => `${url}/api/v4`),
+        bitbucket: gitProvider('BITBUCKET', env, 'https://bitbucket.org', () => 'https://api.bitbucket.org/2.0'),
+      },
       endpoints: { http: '', https: undefined, ssh: undefined },
       concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
@@ -141,11 +153,17 @@ function serviceEndpoints(env: NodeJS.ProcessEnv): Record<string, string> {
   );
 }
 
-function publicUrl(text: string | undefined): string | undefined {
+function baseUrl(variable: string, env: NodeJS.ProcessEnv): string | undefined {
+  const text = env[variable];
   if (!text) return undefined;
   const url = URL.parse(text);
   if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return text.replace(/\/+$/, '');
-  throw new ConfigError(`PENSTOCK_PUBLIC_URL must be an http or https URL without a query, not "${text}".`);
+  throw new ConfigError(`${variable} must be an http or https URL without a query, not "${text}".`);
+}
+
+function gitProvider(name: string, env: NodeJS.ProcessEnv, usual: string, apiOf: (url: string) => string): GitProvider {
+  const url = baseUrl(`PENSTOCK_${name}_URL`, env) ?? usual;
+  return { url, api: baseUrl(`PENSTOCK_${name}_API_URL`, env) ?? apiOf(url) };
 }
 
 function smtp(env: NodeJS.ProcessEnv): Config['smtp'] {
