@@ -63,4 +63,4 @@ export interface Exchange {
   error?: Error;
 }
 
-export type Step = (exchange: Exchange) => void | Promise<void>;
+export type Step = (exchange: Exchange) => void | undefined | Promise<void>;

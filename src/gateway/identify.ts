@@ -1,4 +1,6 @@
-/** Which service and which operation: target header, else `Action`, else credential scope and path, else S3. */
+/** Which service and which operation: target header, else the path of Smithy's RPC, else `Action`, else credential scope and path, else S3. */
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
 import { AwsError } from '../platform/errors.ts';
 import type { Exchange } from './exchange.ts';
 import { findRestOperation } from './protocols/index.ts';
@@ -9,6 +11,10 @@ import { virtualHostBucket } from './virtual-host.ts';
 
 /** The longest body of an operation that is not a stream. CreateCommit carries 20 MB of files in base64. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
+/** Only PutMetricData comes compressed, and takes a mebibyte. */
+const MAX_INFLATED_BYTES = 4 * 1024 * 1024;
+
+const gunzip = promisify(zlib.gunzip);
 
 /** The service, from what costs nothing to look at. The operation of a query service is in the body, which comes next. */
 export function identify(exchange: Exchange): void {
@@ -24,6 +30,14 @@ export function identify(exchange: Exchange): void {
     useEntry(exchange, found.entry);
     exchange.operationName = found.operation;
     return;
+  }
+  if (headerOf(exchange, 'smithy-protocol') === 'rpc-v2-cbor') {
+    const found = gateway.registry.byRpcPath(call.path);
+    if (found) {
+      useEntry(exchange, found.entry);
+      exchange.operationName = found.operation;
+      return;
+    }
   }
   const scope = claimedScope(call);
   const action = queryParameter(call.query, 'Action');
@@ -116,6 +130,22 @@ export function readBody(exchange: Exchange): Promise<Buffer> {
       reject(error);
     }
   });
+}
+
+/** The body as it was before the client compressed it; after the signature, which is of the compressed one. */
+export async function inflate(exchange: Exchange): Promise<void> {
+  const { entry, body } = exchange;
+  if (!body || headerOf(exchange, 'content-encoding') !== 'gzip') return;
+  if (!Object.values(entry!.model.operations).some(({ requestcompression }) => requestcompression?.encodings.includes('gzip'))) return;
+  try {
+    exchange.body = await gunzip(body, { maxOutputLength: MAX_INFLATED_BYTES });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      const message = `The request is larger than ${MAX_INFLATED_BYTES} bytes when decompressed.`;
+      throw new AwsError('RequestEntityTooLargeException', message, { status: 413 });
+    }
+    throw new AwsError('SerializationException', 'The request body is not valid gzip.', { status: 400 });
+  }
 }
 
 /** The operation of a query service, from its form; after the body was read. */

@@ -1,7 +1,7 @@
 /** Finds services and operations by what a request says of them. Built once from the services that this program is put together from. */
 import { loadModel, modelNames, type ServiceModel, signingName } from '../platform/model.ts';
 import type { Service } from '../platform/service.ts';
-import { queryVariant } from './protocols/index.ts';
+import { jsonVariant, queryVariant } from './protocols/index.ts';
 
 export interface Entry {
   name: string;
@@ -15,6 +15,7 @@ export interface Entry {
 export class Registry {
   readonly #byName = new Map<string, Entry>();
   readonly #byTarget = new Map<string, Entry>();
+  readonly #byRpcName = new Map<string, Entry>();
   readonly #bySigningName = new Map<string, Entry>();
 
   constructor(services: Service[]) {
@@ -25,10 +26,13 @@ export class Registry {
       if (model.metadata.awsQueryCompatible) entry.older = { ...entry, model: queryVariant(model) };
       this.#byName.set(name, entry);
       const { targetPrefix } = model.metadata;
+      const rpc = model.metadata.protocol === 'smithy-rpc-v2-cbor';
       if (targetPrefix) {
-        this.#byTarget.set(targetPrefix, entry);
+        const target = rpc ? { ...entry, model: jsonVariant(model) } : entry;
+        this.#byTarget.set(targetPrefix, target);
         // CloudTrail's has a Java package before its name, which newer clients leave out.
-        this.#byTarget.set(targetPrefix.slice(targetPrefix.lastIndexOf('.') + 1), entry);
+        this.#byTarget.set(targetPrefix.slice(targetPrefix.lastIndexOf('.') + 1), target);
+        if (rpc) this.#byRpcName.set(targetPrefix, entry);
       }
       this.#bySigningName.set(signingName(model), entry);
     }
@@ -43,6 +47,13 @@ export class Registry {
     const dot = target.lastIndexOf('.');
     const entry = this.#byTarget.get(target.slice(0, dot));
     return entry && { entry, operation: target.slice(dot + 1) };
+  }
+
+  /** By the path of Smithy's RPC protocol: `/service/<name>/operation/<operation>`, where the name is the target's prefix. */
+  byRpcPath(path: string): { entry: Entry; operation: string } | undefined {
+    const [, service = '', operation = ''] = /^\/service\/([\w.]+)\/operation\/(\w+)$/.exec(path) ?? [];
+    const entry = this.#byRpcName.get(service);
+    return entry && { entry, operation };
   }
 
   bySigningName(name: string): Entry | undefined {

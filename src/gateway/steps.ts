@@ -12,6 +12,7 @@ import {
   identify,
   identifyQueryOperation,
   identifyRestOperation,
+  inflate,
   readBody,
   requireOperation,
   restPath,
@@ -26,9 +27,11 @@ import { virtualHostBucket } from './virtual-host.ts';
 
 export const steps: Step[] = [
   identify, // the service: target header, credential scope, Action, else S3
+  prepareCodec,
   identifyRestOperation,
   receive, // the body whole, unless the operation reads it as it arrives: its hash is part of the signature
   authenticate, // before anything is said about operations or inputs
+  inflate,
   identifyQueryOperation,
   requireOperation,
   decode, // protocol → input object
@@ -44,6 +47,10 @@ export const innerSteps: Step[] = [requireOperation, validate, authorize, handle
 function streams(exchange: Exchange): boolean {
   const { entry, operationName } = exchange;
   return operationName !== undefined && operationName in entry!.model.operations && takesStream(entry!.model, operationName);
+}
+
+function prepareCodec({ entry }: Exchange): Promise<void> | undefined {
+  return codecFor(entry!.model).prepare?.();
 }
 
 async function receive(exchange: Exchange): Promise<void> {

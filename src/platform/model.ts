@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-export type Protocol = 'json' | 'rest-json' | 'rest-xml' | 'query' | 'ec2';
+export type Protocol = 'smithy-rpc-v2-cbor' | 'json' | 'rest-json' | 'rest-xml' | 'query' | 'ec2';
 
 export interface ShapeRef {
   shape: string;
@@ -52,6 +52,8 @@ export interface OperationModel {
   authtype?: 'none' | string;
   /** Not in AWS's public model: services call it inside the process; over the wire it does not exist. */
   internal?: boolean;
+  /** Clients may send the body compressed so, and say it in `content-encoding`. */
+  requestcompression?: { encodings: string[] };
   httpChecksum?: { requestAlgorithmMember?: string; requestChecksumRequired?: boolean; requestValidationModeMember?: string };
 }
 

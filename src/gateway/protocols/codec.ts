@@ -37,6 +37,8 @@ export interface WireError {
 }
 
 export interface Codec {
+  /** To be awaited before the first use: loads what only this protocol needs. */
+  prepare?(): Promise<void>;
   /** Throws AwsError with the service's own code for what cannot be read. Members that the model does not know are ignored. */
   decode(model: ServiceModel, operationName: string, request: WireRequest): Promise<Record<string, unknown>>;
   encode(model: ServiceModel, operationName: string, output: Record<string, unknown>, requestId: string): WireResponse;

@@ -57,3 +57,14 @@ export function errorStatus(shape: Shape | undefined, code: string, explicit: nu
   if (shape?.fault) return 500;
   return COMMON[code] ?? 400;
 }
+
+/** Programs written for the query form look for the codes that it had: this header carries them. */
+export function queryErrorHeader(
+  model: ServiceModel,
+  operationName: string | undefined,
+  code: string,
+  status: number,
+): Record<string, string> {
+  if (!model.metadata.awsQueryCompatible) return {};
+  return { 'x-amzn-query-error': `${queryCode(model, operationName, code)};${status >= 500 ? 'Receiver' : 'Sender'}` };
+}

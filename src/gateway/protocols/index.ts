@@ -1,5 +1,6 @@
 /** One codec per wire protocol; the model says which a service speaks. */
 import type { Protocol, ServiceModel } from '../../platform/model.ts';
+import { cborCodec } from './cbor.ts';
 import type { Codec } from './codec.ts';
 import { jsonCodec } from './json.ts';
 import { queryCodec } from './query.ts';
@@ -8,10 +9,11 @@ import { restXmlCodec } from './rest-xml.ts';
 
 export type { Codec, WireError, WireResponse } from './codec.ts';
 export { takesStream } from './http-bindings.ts';
-export { queryVariant } from './query-variant.ts';
 export { findRestOperation } from './routes.ts';
+export { jsonVariant, queryVariant } from './variants.ts';
 
 const CODECS: Partial<Record<Protocol, Codec>> = {
+  'smithy-rpc-v2-cbor': cborCodec,
   json: jsonCodec,
   'rest-json': restJsonCodec,
   'rest-xml': restXmlCodec,

@@ -1,10 +1,17 @@
-/** JSON values to and from what handlers use (Date, Uint8Array), compiled once per shape of a model. */
+/**
+ * JSON values to and from what handlers use (Date, Uint8Array), compiled once per shape of a model. Structures, lists and maps are the same
+ * in CBOR, which brings its own scalars.
+ */
 import type { ServiceModel, Shape, ShapeRef } from '../../platform/model.ts';
 import { MAX_DEPTH, perModel, serializationError, setOwn } from './codec.ts';
 import { fromSeconds, parseTimestamp } from './timestamps.ts';
 
 export type JsonReader = (value: unknown, depth: number) => unknown;
 export type JsonWriter = (value: any) => unknown;
+
+/** The reader of a shape of the same model. */
+type ReaderOf = (shapeName: string) => JsonReader;
+type WriterOf = (shapeName: string) => JsonWriter;
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
@@ -15,7 +22,7 @@ function tokenName(value: unknown): string {
   return value ? 'TRUE_VALUE' : 'FALSE_VALUE';
 }
 
-function wrongType(value: unknown, wanted: string): Error {
+export function wrongType(value: unknown, wanted: string): Error {
   if (Array.isArray(value)) return serializationError('Start of list found where not expected');
   if (typeof value === 'object') return serializationError('Start of structure or map found where not expected.');
   if (wanted === 'list' || wanted === 'structure' || wanted === 'map') return serializationError('Unexpected field type');
@@ -23,7 +30,7 @@ function wrongType(value: unknown, wanted: string): Error {
 }
 
 function requireObject(value: unknown, depth: number, kind: string): Record<string, unknown> {
-  if (typeof value !== 'object' || Array.isArray(value)) throw wrongType(value, kind);
+  if (typeof value !== 'object' || Array.isArray(value) || value instanceof Date || ArrayBuffer.isView(value)) throw wrongType(value, kind);
   if (depth > MAX_DEPTH) throw serializationError('The structure is nested too deeply.');
   return value as Record<string, unknown>;
 }
@@ -33,9 +40,9 @@ export function wireName(name: string, ref: ShapeRef): string {
   return ref.locationName ?? name;
 }
 
-function structureReader(model: ServiceModel, shape: Shape): JsonReader {
+function structureReader(shape: Shape, readerOf: ReaderOf): JsonReader {
   const members = Object.entries(shape.members ?? {}).map(
-    ([name, ref]) => [wireName(name, ref), name, lazy(() => jsonReader(model, ref.shape))] as const,
+    ([name, ref]) => [wireName(name, ref), name, lazy(() => readerOf(ref.shape))] as const,
   );
   return (value, depth) => {
     const source = requireObject(value, depth, 'structure');
@@ -55,8 +62,8 @@ function lazy<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
-function listReader(model: ServiceModel, shape: Shape): JsonReader {
-  const item = lazy(() => jsonReader(model, shape.member!.shape));
+function listReader(shape: Shape, readerOf: ReaderOf): JsonReader {
+  const item = lazy(() => readerOf(shape.member!.shape));
   return (value, depth) => {
     if (!Array.isArray(value)) throw wrongType(value, 'list');
     if (depth > MAX_DEPTH) throw serializationError('The structure is nested too deeply.');
@@ -65,8 +72,8 @@ function listReader(model: ServiceModel, shape: Shape): JsonReader {
   };
 }
 
-function mapReader(model: ServiceModel, shape: Shape): JsonReader {
-  const item = lazy(() => jsonReader(model, shape.value!.shape));
+function mapReader(shape: Shape, readerOf: ReaderOf): JsonReader {
+  const item = lazy(() => readerOf(shape.value!.shape));
   return (value, depth) => {
     const source = requireObject(value, depth, 'map');
     const read = item();
@@ -106,16 +113,9 @@ export function readBase64(value: unknown): Uint8Array {
   return Buffer.from(value, 'base64');
 }
 
-/** The reader of one shape; throws SerializationException for JSON of the wrong type. `null` is the caller's to treat as absent. */
-export const jsonReader: (model: ServiceModel, shapeName: string) => JsonReader = perModel((model, name) => {
-  const shape = model.shapes[name]!;
+/** The reader of one scalar shape; throws SerializationException for JSON of the wrong type. `null` is the caller's to treat as absent. */
+function scalarReader(shape: Shape): JsonReader {
   switch (shape.type) {
-    case 'structure':
-      return structureReader(model, shape);
-    case 'list':
-      return listReader(model, shape);
-    case 'map':
-      return mapReader(model, shape);
     case 'blob':
       return readBase64;
     case 'timestamp':
@@ -129,21 +129,39 @@ export const jsonReader: (model: ServiceModel, shapeName: string) => JsonReader 
     case 'double':
       return (value) => readFloat(value, 'Double');
     case 'boolean':
-      return (value) => {
-        if (typeof value !== 'boolean') throw wrongType(value, 'Boolean');
-        return value;
-      };
-    case 'string':
-      return (value) => {
-        if (typeof value !== 'string') throw wrongType(value, 'String');
-        return value;
-      };
+      return readBoolean;
+    default:
+      return readString;
   }
-});
+}
 
-/** Writes only the members that the shape has, so that nothing leaves by accident. */
-export function structureWriter(model: ServiceModel, members: [string, ShapeRef][]): JsonWriter {
-  const plan = members.map(([name, ref]) => [name, wireName(name, ref), lazy(() => jsonWriter(model, ref.shape))] as const);
+export function readBoolean(value: unknown): boolean {
+  if (typeof value !== 'boolean') throw wrongType(value, 'Boolean');
+  return value;
+}
+
+export function readString(value: unknown): string {
+  if (typeof value !== 'string') throw wrongType(value, 'String');
+  return value;
+}
+
+/** Readers of all shapes of a model, from those of its scalars. */
+export function treeReader(scalar: (shape: Shape) => JsonReader): (model: ServiceModel, shapeName: string) => JsonReader {
+  const read = perModel((model, name): JsonReader => {
+    const shape = model.shapes[name]!;
+    const readerOf: ReaderOf = (inner) => read(model, inner);
+    if (shape.type === 'structure') return structureReader(shape, readerOf);
+    if (shape.type === 'list') return listReader(shape, readerOf);
+    if (shape.type === 'map') return mapReader(shape, readerOf);
+    return scalar(shape);
+  });
+  return read;
+}
+
+export const jsonReader = treeReader(scalarReader);
+
+function membersWriter(members: [string, ShapeRef][], writerOf: WriterOf): JsonWriter {
+  const plan = members.map(([name, ref]) => [name, wireName(name, ref), lazy(() => writerOf(ref.shape))] as const);
   return (value: Record<string, unknown>) => {
     const result: Record<string, unknown> = {};
     for (const [name, wire, write] of plan) {
@@ -162,20 +180,28 @@ function writeMap(write: JsonWriter, value: Record<string, unknown>): Record<str
   return result;
 }
 
-/** What `JSON.stringify` may then write for a value of this shape. */
-export const jsonWriter: (model: ServiceModel, shapeName: string) => JsonWriter = perModel((model, name): JsonWriter => {
-  const shape = model.shapes[name]!;
-  switch (shape.type) {
-    case 'structure':
-      return structureWriter(model, Object.entries(shape.members ?? {}));
-    case 'list': {
-      const item = lazy(() => jsonWriter(model, shape.member!.shape));
+/** Writers of all shapes of a model, from those of its scalars. Only the members that a shape has are written: nothing leaves by accident. */
+export function treeWriter(scalar: (shape: Shape) => JsonWriter): (model: ServiceModel, shapeName: string) => JsonWriter {
+  const write = perModel((model, name): JsonWriter => {
+    const shape = model.shapes[name]!;
+    const writerOf: WriterOf = (inner) => write(model, inner);
+    if (shape.type === 'structure') return membersWriter(Object.entries(shape.members ?? {}), writerOf);
+    if (shape.type === 'list') {
+      const item = lazy(() => writerOf(shape.member!.shape));
       return (value: unknown[]) => value.map((entry) => (entry === null || entry === undefined ? null : item()(entry)));
     }
-    case 'map': {
-      const item = lazy(() => jsonWriter(model, shape.value!.shape));
+    if (shape.type === 'map') {
+      const item = lazy(() => writerOf(shape.value!.shape));
       return (value) => writeMap(item(), value);
     }
+    return scalar(shape);
+  });
+  return write;
+}
+
+/** What `JSON.stringify` may then write for a value of this shape. */
+export const jsonWriter = treeWriter((shape): JsonWriter => {
+  switch (shape.type) {
     case 'blob':
       return (value: Uint8Array) => Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
     case 'timestamp':
@@ -187,3 +213,8 @@ export const jsonWriter: (model: ServiceModel, shapeName: string) => JsonWriter 
       return (value) => value;
   }
 });
+
+/** The members of one structure that travel in the body. */
+export function structureWriter(model: ServiceModel, members: [string, ShapeRef][]): JsonWriter {
+  return membersWriter(members, (inner) => jsonWriter(model, inner));
+}

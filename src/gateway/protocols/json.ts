@@ -2,7 +2,7 @@
 import type { ServiceModel, Shape } from '../../platform/model.ts';
 import type { Codec, WireError, WireRequest, WireResponse } from './codec.ts';
 import { serializationError } from './codec.ts';
-import { errorShape, errorStatus, queryCode } from './error-status.ts';
+import { errorShape, errorStatus, queryErrorHeader } from './error-status.ts';
 import { jsonReader, jsonWriter } from './json-values.ts';
 
 /** A JSON document; undefined for no bytes at all. */
@@ -50,16 +50,13 @@ export const jsonCodec: Codec = {
   encodeError(model, operationName, error): WireResponse {
     const shape = errorShape(model, operationName, error.code);
     const status = errorStatus(shape, error.code, error.status);
-    // Programs written for the query form look for the codes that it had: the header carries them.
-    const older =
-      model.metadata.awsQueryCompatible && `${queryCode(model, operationName, error.code)};${status >= 500 ? 'Receiver' : 'Sender'}`;
     return {
       status,
       headers: {
         'content-type': contentType(model),
         'x-amzn-RequestId': error.requestId,
         'x-amzn-errortype': error.code,
-        ...(older && { 'x-amzn-query-error': older }),
+        ...queryErrorHeader(model, operationName, error.code, status),
       },
       body: JSON.stringify({ __type: error.code, ...errorMembers(model, shape, error) }),
     };

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { loadModel, modelNames, type ServiceModel, signingName } from '../../../src/platform/model.ts';
 import { type CodecServer, startCodecServer } from './codec-server.ts';
-import { sample, sampleInput } from './samples.ts';
+import { sample, sampleInput, wholeOperations } from './samples.ts';
 
 const hasBotocore = spawnSync('python3', ['-c', 'import botocore']).status === 0;
 
@@ -70,7 +70,7 @@ describe('botocore', { skip: hasBotocore ? false : 'python3 with botocore is not
 
   for (const [service, model] of models) {
     test(`reads and writes every operation of ${service}`, async (context) => {
-      for (const operation of Object.keys(model.operations)) {
+      for (const operation of wholeOperations(model)) {
         const input = inputFor(model, operation);
         const ref = model.operations[operation]!.output;
         const isHead = model.operations[operation]!.http.method === 'HEAD';

@@ -1,7 +1,8 @@
 /** A bare HTTP server that only decodes and encodes: what clients send and read, without anything of Penstock but the codecs. */
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { codecFor, findRestOperation, type WireError, type WireResponse } from '../../../src/gateway/protocols/index.ts';
+import { gunzipSync } from 'node:zlib';
+import { codecFor, findRestOperation, jsonVariant, type WireError, type WireResponse } from '../../../src/gateway/protocols/index.ts';
 import { AwsError } from '../../../src/platform/errors.ts';
 import type { ServiceModel } from '../../../src/platform/model.ts';
 
@@ -24,9 +25,19 @@ async function gather(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+const jsonForms = new Map<ServiceModel, ServiceModel>();
+
+/** Clients choose among the protocols of a service. */
+function formOf(model: ServiceModel, request: IncomingMessage): ServiceModel {
+  if (model.metadata.protocol !== 'smithy-rpc-v2-cbor' || request.headers['smithy-protocol'] !== undefined) return model;
+  if (!jsonForms.has(model)) jsonForms.set(model, jsonVariant(model));
+  return jsonForms.get(model)!;
+}
+
 function operationOf(model: ServiceModel, request: IncomingMessage, url: URL, body: Buffer): string | undefined {
   const target = request.headers['x-amz-target'];
   if (typeof target === 'string') return target.split('.').at(-1);
+  if (model.metadata.protocol === 'smithy-rpc-v2-cbor') return url.pathname.split('/').at(-1);
   if (model.metadata.protocol === 'query') return new URLSearchParams(body.toString()).get('Action') ?? undefined;
   return findRestOperation(model, request.method!, url.pathname, url.searchParams, request.headers as Record<string, string>)?.name;
 }
@@ -38,10 +49,12 @@ export async function startCodecServer(modelOf: (signingName: string) => Service
   async function respond(request: IncomingMessage): Promise<WireResponse> {
     const service = /Credential=[^/]+\/[^/]+\/[^/]+\/([^/]+)\//.exec(request.headers.authorization ?? '')?.[1];
     // The only calls that are not signed.
-    const model = modelOf(service ?? 'sts');
+    const model = formOf(modelOf(service ?? 'sts'), request);
     const codec = codecFor(model);
+    await codec.prepare?.();
     const url = new URL(request.url!, 'http://localhost');
-    const body = await gather(request);
+    const sent = await gather(request);
+    const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent;
     const operation = operationOf(model, request, url, body);
     try {
       if (!operation) throw new AwsError('UnknownOperationException', `${request.method} ${request.url}`);

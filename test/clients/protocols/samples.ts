@@ -85,3 +85,11 @@ export function sampleInput(model: ServiceModel, operationName: string, whole: b
   const input: ShapeRef | undefined = model.operations[operationName]!.input;
   return input ? sample(model, input.shape, whole) : {};
 }
+
+/** Operations that are answered by a stream of events, which is no value that a codec writes whole. Those have tests of their own. */
+export function wholeOperations(model: ServiceModel): string[] {
+  const streams = ({ shape }: ShapeRef) => (model.shapes[shape] as { eventstream?: boolean }).eventstream === true;
+  return Object.entries(model.operations)
+    .filter(([, { output }]) => !output || !Object.values(model.shapes[output.shape]!.members ?? {}).some(streams))
+    .map(([name]) => name);
+}

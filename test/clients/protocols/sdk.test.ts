@@ -1,6 +1,7 @@
 /** Every operation of every model, sent and read by the official AWS SDK for JavaScript against our codecs. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as logs from '@aws-sdk/client-cloudwatch-logs';
 import * as codebuild from '@aws-sdk/client-codebuild';
 import * as codecommit from '@aws-sdk/client-codecommit';
@@ -12,9 +13,10 @@ import * as s3 from '@aws-sdk/client-s3';
 import * as sts from '@aws-sdk/client-sts';
 import { loadModel, type ServiceModel, signingName } from '../../../src/platform/model.ts';
 import { type CodecServer, startCodecServer } from './codec-server.ts';
-import { sample, sampleInput } from './samples.ts';
+import { sample, sampleInput, wholeOperations } from './samples.ts';
 
 const SDKS: Record<string, [any, string]> = {
+  cloudwatch: [cloudwatch, 'CloudWatchClient'],
   codebuild: [codebuild, 'CodeBuildClient'],
   codecommit: [codecommit, 'CodeCommitClient'],
   codedeploy: [codedeploy, 'CodeDeployClient'],
@@ -96,7 +98,7 @@ for (const [service, [sdk, clientName]] of Object.entries(SDKS)) {
       await server[Symbol.asyncDispose]();
     });
 
-    for (const operation of Object.keys(model.operations)) {
+    for (const operation of wholeOperations(model)) {
       const Command = sdk[`${operation}Command`];
       test(operation, { skip: Command ? false : 'this SDK has no such operation' }, async () => {
         const input = inputFor(model, operation);

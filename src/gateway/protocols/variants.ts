@@ -1,9 +1,15 @@
-/**
- * The query form of a service that moved from query to JSON (`awsQueryCompatible`: SQS). Clients made before 2023 still speak it. What the
- * form needs beyond the model is in its patch: `queryName` of members, and `queryError` of errors.
- */
+/** The older forms of services that moved on to another protocol, and whose older clients did not: SQS from query, CloudWatch from query and JSON. */
 import type { ServiceModel, Shape, ShapeRef } from '../../platform/model.ts';
 
+/** The JSON form of a service whose newest clients speak CBOR. */
+export function jsonVariant(model: ServiceModel): ServiceModel {
+  return { ...model, metadata: { ...model.metadata, protocol: 'json' } };
+}
+
+/**
+ * The query form (`awsQueryCompatible`). What it needs beyond the model is in its patch where the model was made of a JSON service:
+ * `queryName` of members, and `queryError` of errors.
+ */
 export function queryVariant(model: ServiceModel): ServiceModel {
   const operations = Object.values(model.operations).map(
     (operation) =>
