@@ -29,6 +29,8 @@ export interface Config {
   };
   /** Builds of one account that may run at once, over all processes; five times as many may wait. 0: as many as there are slots. */
   concurrentBuilds: number;
+  /** Local caches of builds on this worker may take so much, in bytes; 0: none are kept. */
+  buildCacheBytes: number;
   /** Repositories of one account in one region; 0: as many as it likes. */
   repositoryLimit: number;
   /** Requests of git in a second that one user or role may make of this process, over ten seconds; 0: as many as it likes. */
@@ -87,6 +89,7 @@ const DEFAULTS = {
   account: '123456789012',
 };
 const LFS_MAX_BYTES = String(10 * 1024 ** 3);
+const BUILD_CACHE_BYTES = String(20 * 1024 ** 3);
 const ROLES = ['all', 'api', 'worker'] as const;
 const MACHINES = ['auto', 'process', 'sandbox', 'dummy'] as const;
 
@@ -121,6 +124,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       },
       endpoints: { http: '', https: undefined, ssh: undefined },
       concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
+      buildCacheBytes: wholeNumber('PENSTOCK_BUILD_CACHE_BYTES', env.PENSTOCK_BUILD_CACHE_BYTES || BUILD_CACHE_BYTES),
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
       gitRate: count('PENSTOCK_GIT_RATE', env, 100),
       serviceEndpoints: serviceEndpoints(env),
