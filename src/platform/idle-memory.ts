@@ -12,12 +12,8 @@ const IDLE = 0.02;
 /** bytes by which the heap must have grown since the last collection, or it is not worth another one */
 const WORTHWHILE = 16 * 1024 ** 2;
 
-type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
-
-export function giveBackIdleMemory(lookMs = LOOK_MS): void {
-  setFlagsFromString('--expose-gc');
-  // Made here, since the flag only counts for contexts that come after it.
-  const collect = runInNewContext('gc') as Collect;
+/** From now on, as long as the process lives. */
+export function giveBackIdleMemory(collect = fullCollection(), lookMs = LOOK_MS): void {
   let before = performance.eventLoopUtilization();
   let kept = 0;
   const look = (): void => {
@@ -25,9 +21,16 @@ export function giveBackIdleMemory(lookMs = LOOK_MS): void {
     const { utilization } = performance.eventLoopUtilization(now, before);
     before = now;
     if (utilization > IDLE || getHeapStatistics().total_physical_size - kept < WORTHWHILE) return;
-    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+    collect();
     kept = getHeapStatistics().total_physical_size;
     before = performance.eventLoopUtilization();
   };
   setInterval(look, lookMs).unref();
+}
+
+function fullCollection(): () => void {
+  setFlagsFromString('--expose-gc');
+  // Made here, since the flag only counts for contexts that come after it.
+  const collect = runInNewContext('gc') as (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+  return () => collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
