@@ -105,7 +105,7 @@ async function verifyBlobs(
   progress: Progress,
   tell: (line: string) => void,
 ): Promise<void> {
-  for await (const key of platform.blobs.keys('')) {
+  for await (const { key } of platform.blobs.list('')) {
     signal.throwIfAborted();
     if (tally.packs.has(key)) continue;
     progress.show(`blob ${tally.blobs + 1}: ${key}`);

