@@ -1,12 +1,17 @@
 /** Rows as the API shows them. */
+import type { Platform } from '../../platform/platform.ts';
 import { buildArn, buildId, logsLink, logsOf, projectArn } from './names.ts';
+import { badgeUrl } from './public/links.ts';
 import type { Build, BuildRow, Project, ProjectRow, StoredPhase } from './tables.ts';
 
-export function describeProject(row: ProjectRow): Project {
+export function describeProject({ config }: Pick<Platform, 'config'>, row: ProjectRow): Project {
+  const { badge, sourceVersion } = row.definition;
+  const shown = badge?.badgeEnabled && row.badge_token !== null;
   return {
     name: row.name,
     arn: projectArn(row, row.name),
     ...row.definition,
+    badge: shown ? { ...badge, badgeRequestUrl: badgeUrl(config, row.badge_token!, sourceVersion) } : badge,
     tags: Object.entries(row.tags).map(([key, value]) => ({ key, value })),
     created: row.created_at,
     lastModified: row.modified_at,
@@ -14,7 +19,7 @@ export function describeProject(row: ProjectRow): Project {
 }
 
 export function describeBuild(row: BuildRow): Build {
-  const { artifacts, secondaryArtifacts, logsConfig, cacheGeneration: _, ...definition } = row.definition;
+  const { artifacts, secondaryArtifacts, logsConfig, cacheGeneration: _, publicProjectAlias: __, ...definition } = row.definition;
   return {
     id: buildId(row),
     arn: buildArn(row),

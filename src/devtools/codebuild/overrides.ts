@@ -30,6 +30,7 @@ export function mergeOverrides(project: ProjectRow, request: StartRequest): Buil
     fileSystemLocations: own.fileSystemLocations,
     logsConfig: request.logsConfigOverride ?? own.logsConfig,
     cacheGeneration: project.cache_generation,
+    publicProjectAlias: own.projectVisibility === 'PUBLIC_READ' ? own.publicProjectAlias : undefined,
   };
   checkVariables(request.environmentVariablesOverride ?? []);
   checkDefinition(definition, pipeline || own.source?.type === 'CODEPIPELINE');

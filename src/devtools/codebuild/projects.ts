@@ -6,7 +6,8 @@ import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { type Check, operation } from '../../platform/service.ts';
 import { describeProject } from './describe.ts';
 import { type Place, projectArn, projectNameOf, projectRefOf } from './names.ts';
-import { checkDefinition, invalid } from './rules.ts';
+import { newLinkSecret } from './public/links.ts';
+import { checkBadge, checkDefinition, invalid } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
@@ -17,16 +18,17 @@ const DEFAULT_TIMEOUT_MINUTES = 60;
 const DEFAULT_QUEUED_TIMEOUT_MINUTES = 480;
 
 const PARTIAL =
-  'Stored but without effect: vpcConfig, fileSystemLocations, buildBatchConfig, badgeEnabled, image (builds run with the tools of the host). ' +
+  'Stored but without effect: vpcConfig, fileSystemLocations, buildBatchConfig, image (builds run with the tools of the host). ' +
   'Builds of source types other than CODECOMMIT, S3, CODEPIPELINE and NO_SOURCE fail.';
 
 export const createProject = operation('codebuild', 'CreateProject', {
   authorize: ({ name, tags }, ctx) => ({ resource: projectArn(ctx, name), requestTags: tagMap(tags) }),
   partial: PARTIAL,
-  async handle(ctx, { name, tags, badgeEnabled: _, ...given }) {
+  async handle(ctx, { name, tags, badgeEnabled, ...given }) {
+    checkBadge(badgeEnabled, given.source);
     checkDefinition(given);
     await checkServiceRole(ctx, given.serviceRole);
-    const definition = withDefaults(ctx, name, given);
+    const definition = withDefaults(ctx, name, { ...given, badge: { badgeEnabled: badgeEnabled ?? false } });
     const now = ctx.now();
     const row = await ctx.transaction((tx) =>
       tx.sql
@@ -40,6 +42,7 @@ export const createProject = operation('codebuild', 'CreateProject', {
           tags: JSON.stringify(tagMap(tags)),
           created_at: now,
           modified_at: now,
+          badge_token: badgeEnabled ? newLinkSecret() : null,
         })
         .returningAll()
         .executeTakeFirstOrThrow()
@@ -48,14 +51,14 @@ export const createProject = operation('codebuild', 'CreateProject', {
           throw ctx.error('ResourceAlreadyExistsException', `Project already exists: ${projectArn(ctx, name)}`);
         }),
     );
-    return { project: describeProject(row) };
+    return { project: describeProject(ctx, row) };
   },
 });
 
 export const updateProject = operation('codebuild', 'UpdateProject', {
   authorize: async ({ name, tags }, ctx) => ({ ...(await onProject(ctx, name)), requestTags: tagMap(tags) }),
   partial: PARTIAL,
-  async handle(ctx, { name: given, tags, badgeEnabled: _, ...changes }) {
+  async handle(ctx, { name: given, tags, badgeEnabled, ...changes }) {
     const name = projectNameOf(ctx, given);
     if (changes.serviceRole !== undefined) await checkServiceRole(ctx, changes.serviceRole);
     const row = await ctx.transaction(async (tx) => {
@@ -71,19 +74,23 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
       const definition = withDefaults(ctx, name, { ...project.definition, ...defined(changes) });
       // -1 takes the limit away, as the console and CloudFormation do it.
       if (definition.concurrentBuildLimit === -1) definition.concurrentBuildLimit = undefined;
+      if (badgeEnabled !== undefined) definition.badge = { badgeEnabled };
+      checkBadge(definition.badge?.badgeEnabled, definition.source);
       checkDefinition(definition);
       return tx.sql
         .updateTable('codebuild.projects')
         .set({
           definition: JSON.stringify(definition),
           modified_at: ctx.now(),
+          // Kept when the badge is turned off: pictures that were published show again when it is turned on.
+          badge_token: project.badge_token ?? (badgeEnabled ? newLinkSecret() : null),
           ...(tags === undefined ? {} : { tags: JSON.stringify(tagMap(tags)) }),
         })
         .where('id', '=', project.id)
         .returningAll()
         .executeTakeFirstOrThrow();
     });
-    return { project: describeProject(row) };
+    return { project: describeProject(ctx, row) };
   },
 });
 
@@ -111,7 +118,7 @@ export const batchGetProjects = operation('codebuild', 'BatchGetProjects', {
     const wanted = [...new Set(names)];
     const rows = await Promise.all(wanted.map((name) => findNamed(ctx, name)));
     return {
-      projects: rows.flatMap((row) => (row ? [describeProject(row)] : [])),
+      projects: rows.flatMap((row) => (row ? [describeProject(ctx, row)] : [])),
       projectsNotFound: wanted.filter((_, index) => !rows[index]),
     };
   },
@@ -224,8 +231,8 @@ function withDefaults(ctx: RequestContext, name: string, given: Given): ProjectD
     queuedTimeoutInMinutes: given.queuedTimeoutInMinutes ?? DEFAULT_QUEUED_TIMEOUT_MINUTES,
     encryptionKey: given.encryptionKey ?? `arn:aws:kms:${ctx.region}:${ctx.account}:alias/aws/s3`,
     cache: given.cache ?? { type: 'NO_CACHE' },
-    badge: { badgeEnabled: false },
-    projectVisibility: 'PRIVATE',
+    badge: given.badge ?? { badgeEnabled: false },
+    projectVisibility: given.projectVisibility ?? 'PRIVATE',
   });
   const { environment, artifacts, source } = definition;
   if (environment) {

@@ -1,6 +1,8 @@
 /** What the model cannot say of projects and builds. Each broken rule is an InvalidInputException, as all of CodeBuild's are. */
 import { AwsError } from '../../platform/errors.ts';
 import type { ShapeOf } from '../../platform/service.ts';
+import { isConnectionArn, isSecretArn } from './providers/credential.ts';
+import { ANY_REPOSITORY, isServerType, parseCloneUrl } from './providers/provider.ts';
 
 type Source = ShapeOf<'codebuild', 'ProjectSource'>;
 type Artifacts = ShapeOf<'codebuild', 'ProjectArtifacts'>;
@@ -47,6 +49,10 @@ export function checkDefinition(definition: CheckedDefinition, pipeline = false)
   }
 }
 
+export function checkBadge(enabled: boolean | undefined, source: Source | undefined): void {
+  if (enabled && source?.type === 'CODEPIPELINE') throw invalid('Invalid project: badges are not supported for source type CODEPIPELINE');
+}
+
 function checkSource(source: Source, label: string): void {
   if (LOCATED.has(source.type) && !source.location) {
     throw invalid(`Invalid project ${label}: location is a required field for source type ${source.type}`);
@@ -61,11 +67,31 @@ function checkSource(source: Source, label: string): void {
   if (source.type === 'CODECOMMIT' && repositoryOf(source.location ?? '') === undefined) {
     throw invalid(`Invalid project ${label}: location must be a valid CodeCommit repository URL`);
   }
+  checkProviderSource(source, label);
   if (source.type === 'S3' && !/^(arn:[^:]+:s3:::)?[^/]+\/.+/.test(source.location ?? '')) {
     throw invalid(`Invalid project ${label}: location must be a valid S3 source, of the form bucket/path/to/object.zip or bucket/folder/`);
   }
   if (source.type === 'CODEPIPELINE' && source.location && label === 'source') {
     throw invalid('Invalid project source: location must not be specified for source type CODEPIPELINE');
+  }
+}
+
+function checkProviderSource({ type, location = '', auth, reportBuildStatus }: Source, label: string): void {
+  const provider = isServerType(type);
+  if (provider && location !== ANY_REPOSITORY && !parseCloneUrl(location)) {
+    throw invalid(`Invalid project ${label}: location must be the HTTPS clone URL of a repository for source type ${type}`);
+  }
+  if (reportBuildStatus && !provider) throw invalid(`Invalid project ${label}: reportBuildStatus is not supported for source type ${type}`);
+  if (!auth) return;
+  if (!provider && !(type === 'NO_SOURCE' && label === 'source')) {
+    throw invalid(`Invalid project ${label}: auth is not supported for source type ${type}`);
+  }
+  const { type: authType, resource = '' } = auth;
+  if (authType === 'CODECONNECTIONS' && !isConnectionArn(resource)) {
+    throw invalid(`Invalid project ${label}: auth resource must be the ARN of a connection for auth type CODECONNECTIONS`);
+  }
+  if (authType === 'SECRETS_MANAGER' && !isSecretArn(resource)) {
+    throw invalid(`Invalid project ${label}: auth resource must be the ARN of a secret for auth type SECRETS_MANAGER`);
   }
 }
 

@@ -3,8 +3,11 @@ import { defineService } from '../../platform/service.ts';
 import { batchDeleteBuilds, batchGetBuilds, listBuilds, listBuildsForProject, stopBuild } from './builds.ts';
 import { buildReconciler } from './engine/reconcile.ts';
 import { BuildWorkers } from './engine/workers.ts';
+import { listCuratedEnvironmentImages } from './images/curated-images.ts';
 import { batchGetProjects, createProject, deleteProject, invalidateProjectCache, listProjects, updateProject } from './projects.ts';
+import { updateProjectVisibility } from './public/visibility.ts';
 import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
+import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
 
 export const codebuild = defineService('codebuild', {
@@ -22,10 +25,15 @@ export const codebuild = defineService('codebuild', {
     listBuilds,
     listBuildsForProject,
     batchDeleteBuilds,
+    importSourceCredentials,
+    listSourceCredentials,
+    deleteSourceCredentials,
     putResourcePolicy,
     getResourcePolicy,
     deleteResourcePolicy,
     listSharedProjects,
+    updateProjectVisibility,
+    listCuratedEnvironmentImages,
   },
   reconcilers: { [RECONCILER]: buildReconciler },
   schema: new URL('./schema/', import.meta.url),

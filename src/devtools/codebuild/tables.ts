@@ -30,6 +30,8 @@ export type BuildDefinition = Pick<
   secondaryArtifacts: ShapeOf<'codebuild', 'ProjectArtifacts'>[];
   logsConfig: ShapeOf<'codebuild', 'LogsConfig'> | undefined;
   cacheGeneration: number;
+  /** Of a public project: what its page is found by. */
+  publicProjectAlias?: string | undefined;
 };
 
 /** Times are ISO texts: this is JSON. */
@@ -73,6 +75,8 @@ export interface ProjectsTable {
   cache_generation: Generated<number>;
   created_at: Date;
   modified_at: Date;
+  badge_token: string | null;
+  public_alias: string | null;
 }
 
 export interface BuildsTable {

@@ -1,6 +1,7 @@
 /** Every front door beside the AWS API itself. Each adds its routes to a server; nothing but these is open. */
 import type { FastifyInstance } from 'fastify';
 import type { Gateway } from '../exchange.ts';
+import { codebuildPublic } from './codebuild-public.ts';
 import { credentials } from './credentials.ts';
 import { gitHttp } from './git-http.ts';
 import { gitLfs } from './git-lfs.ts';
@@ -9,4 +10,4 @@ import { snsCertificate } from './sns-certificate.ts';
 
 export type Door = (app: FastifyInstance, gateway: Gateway) => void;
 
-export const doors: Door[] = [health, credentials, snsCertificate, gitHttp, gitLfs];
+export const doors: Door[] = [health, credentials, codebuildPublic, snsCertificate, gitHttp, gitLfs];

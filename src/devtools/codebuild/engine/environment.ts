@@ -1,9 +1,10 @@
 /** The variables that every build has (CodeBuild user guide, "Environment variables in build environments"). */
 import type { Platform } from '../../../platform/platform.ts';
 import { buildArn, buildId, logsOf } from '../names.ts';
+import { publicBuildUrl } from '../public/links.ts';
 import type { BuildRow } from '../tables.ts';
 
-export function buildVariables(row: BuildRow): Record<string, string> {
+export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildRow): Record<string, string> {
   const { definition } = row;
   const variables: Record<string, string> = {
     CI: 'true',
@@ -16,6 +17,7 @@ export function buildVariables(row: BuildRow): Record<string, string> {
     CODEBUILD_KMS_KEY_ID: definition.encryptionKey ?? '',
     CODEBUILD_LOG_PATH: logsOf(row, definition.logsConfig)?.streamName ?? '',
     CODEBUILD_PROJECT_UUID: row.project_id,
+    ...(definition.publicProjectAlias && { CODEBUILD_PUBLIC_BUILD_URL: publicBuildUrl(config, definition.publicProjectAlias, row.id) }),
     CODEBUILD_SOURCE_REPO_URL: definition.source?.location ?? '',
     CODEBUILD_SOURCE_VERSION: definition.sourceVersion ?? '',
     CODEBUILD_START_TIME: String(row.started_at.getTime()),

@@ -156,7 +156,7 @@ class Execution {
     for (const line of notInEffect(row)) this.#log.agent(line);
     this.#log.masker.add(credentialToken);
     const context = { platform: this.#platform, clients, machine, row, log: this.#log, signal: this.#signal, directory: this.#directory };
-    const request = requestOf(row, buildVariables(row), awsVariables(this.#platform, row, credentialToken));
+    const request = requestOf(row, buildVariables(this.#platform, row), awsVariables(this.#platform, row, credentialToken));
     const world = new AwsWorld(context, owner);
     return runBuild({ machine, request, world, log: this.#log, signal: this.#signal, graceMs: STOP_GRACE_MS });
   }
