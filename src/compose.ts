@@ -14,7 +14,7 @@ import { listen } from './gateway/server.ts';
 import { requireGit } from './git/program.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Clients } from './platform/aws.ts';
-import { type Config, ConfigError, type Ports } from './platform/config.ts';
+import { type BlobSettings, type Config, ConfigError, type Ports } from './platform/config.ts';
 import type { EmbeddedPostgres } from './platform/database/embedded.ts';
 import { createDatabase } from './platform/database/kysely.ts';
 import { migrate, type Schema } from './platform/database/migrate.ts';
@@ -30,6 +30,8 @@ import { loadMasterKey, readSecret, sealSecret, sharedSecret } from './platform/
 import { serverCertificate } from './platform/server-certificate.ts';
 import { SignalHub } from './platform/signals.ts';
 import { openDiskBlobs } from './ports/blobs/disk.ts';
+import type { BlobStore } from './ports/blobs/port.ts';
+import { openS3Blobs } from './ports/blobs/s3.ts';
 import { createMachines } from './ports/machines/index.ts';
 import { services } from './services.ts';
 
@@ -87,7 +89,7 @@ export async function compose(
       read,
       transaction: (work) => inTransaction(read, work),
       signals,
-      blobs: await openDiskBlobs(path.join(config.dataDir, 'blobs'), keyring.derive('blobs')),
+      blobs: await openBlobs(config.blobs, keyring.derive('blobs')),
       machines: await createMachines({ kind: config.machines, dataDir: config.dataDir, log }),
       aws: createClients(gateway),
       keyring,
@@ -118,6 +120,10 @@ export async function compose(
     await stop();
     throw error;
   }
+}
+
+async function openBlobs(settings: BlobSettings, key: Buffer): Promise<BlobStore> {
+  return 'bucket' in settings ? openS3Blobs(settings, key) : openDiskBlobs(settings.directory, key);
 }
 
 async function openDatabase(

@@ -13,6 +13,7 @@ export interface Config {
   role: 'all' | 'api' | 'worker';
   machines: 'auto' | 'process' | 'sandbox' | 'dummy';
   databaseUrl: string | undefined;
+  blobs: BlobSettings;
   logLevel: string;
   /** The largest object that git LFS may store, in bytes. */
   lfsMaxBytes: number;
@@ -51,6 +52,11 @@ export interface Config {
   /** Service name → endpoint of another AWS (real or not), from `PENSTOCK_ENDPOINT_<SERVICE>`. */
   serviceEndpoints: Record<string, string>;
 }
+
+/** Where blobs are kept: in a directory, or in a bucket of an S3-compatible store. */
+export type BlobSettings =
+  | { directory: string }
+  | { bucket: string; prefix: string; region: string; endpoint: string | undefined; pathStyle: boolean };
 
 export interface GitProvider {
   url: string;
@@ -97,16 +103,18 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
   const setting = (name: keyof typeof DEFAULTS, variable: string): string => settings[name] ?? (env[variable] || DEFAULTS[name]);
   const dataDir = path.resolve(settings.data ?? (env.PENSTOCK_DATA || defaultDataDir(env)));
   const account = setting('account', 'PENSTOCK_ACCOUNT');
+  const region = env.PENSTOCK_REGION || env.AWS_REGION || env.AWS_DEFAULT_REGION || 'us-east-1';
   if (!/^\d{12}$/.test(account)) throw new ConfigError(`--account must be 12 digits, not "${account}".`);
   return {
     config: {
       dataDir,
       listen: setting('listen', 'PENSTOCK_LISTEN'),
-      region: env.PENSTOCK_REGION || env.AWS_REGION || env.AWS_DEFAULT_REGION || 'us-east-1',
+      region,
       account,
       role: oneOf('--role', setting('role', 'PENSTOCK_ROLE'), ROLES),
       machines: oneOf('--machines', setting('machines', 'PENSTOCK_MACHINES'), MACHINES),
       databaseUrl: env.PENSTOCK_DATABASE_URL || undefined,
+      blobs: blobSettings(env, dataDir, region),
       logLevel: env.PENSTOCK_LOG_LEVEL || 'info',
       lfsMaxBytes: wholeNumber('PENSTOCK_LFS_MAX_BYTES', env.PENSTOCK_LFS_MAX_BYTES || LFS_MAX_BYTES),
       git: { graceDays: within('PENSTOCK_GIT_GRACE_DAYS', env, 14, [1, 3650]) },
@@ -168,6 +176,23 @@ function baseUrl(variable: string, env: NodeJS.ProcessEnv): string | undefined {
 function gitProvider(name: string, env: NodeJS.ProcessEnv, usual: string, apiOf: (url: string) => string): GitProvider {
   const url = baseUrl(`PENSTOCK_${name}_URL`, env) ?? usual;
   return { url, api: baseUrl(`PENSTOCK_${name}_API_URL`, env) ?? apiOf(url) };
+}
+
+/** `PENSTOCK_BLOBS`: a directory, or `s3://bucket/prefix` with what else is to be said of it. */
+function blobSettings(env: NodeJS.ProcessEnv, dataDir: string, region: string): BlobSettings {
+  const place = env.PENSTOCK_BLOBS;
+  if (!place?.startsWith('s3:')) return { directory: path.resolve(place || path.join(dataDir, 'blobs')) };
+  const [, bucket, prefix = ''] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([A-Za-z0-9._/-]*))?$/.exec(place) ?? [];
+  if (!bucket) throw new ConfigError(`PENSTOCK_BLOBS must be a directory or s3://bucket/prefix, not "${place}".`);
+  const endpoint = baseUrl('PENSTOCK_BLOBS_ENDPOINT', env);
+  const pathStyle = oneOf('PENSTOCK_BLOBS_PATH_STYLE', env.PENSTOCK_BLOBS_PATH_STYLE || (endpoint ? 'on' : 'off'), ['on', 'off']);
+  return {
+    bucket,
+    prefix: prefix.replace(/\/+$/, ''),
+    region: env.PENSTOCK_BLOBS_REGION || region,
+    endpoint,
+    pathStyle: pathStyle === 'on',
+  };
 }
 
 function smtp(env: NodeJS.ProcessEnv): Config['smtp'] {
