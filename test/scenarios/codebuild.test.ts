@@ -5,14 +5,15 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { packSelected, type Selection } from '../../src/devtools/codebuild/runner/collect.ts';
+import { type CacheKeys, cacheSelections } from '../../src/devtools/codebuild/runner/caching.ts';
+import { packSelected } from '../../src/devtools/codebuild/runner/collect.ts';
 import { packFiles } from '../../src/devtools/codebuild/runner/files.ts';
 import { BuildLog } from '../../src/devtools/codebuild/runner/log.ts';
 import { BuildInterrupt, type PhaseContext, type PhaseOutcome, type PhaseType } from '../../src/devtools/codebuild/runner/outcome.ts';
 import { runBuild } from '../../src/devtools/codebuild/runner/run-build.ts';
 import type { EnvironmentVariable } from '../../src/devtools/codebuild/runner/secrets.ts';
 import { AwsError } from '../../src/platform/errors.ts';
-import type { CacheKeys, World } from '../../src/devtools/codebuild/runner/world.ts';
+import type { World } from '../../src/devtools/codebuild/runner/world.ts';
 import { drain, forEachEntry } from '../../src/devtools/codebuild/runner/zip.ts';
 import { newMachine, noSandbox, type TestDriver } from '../support/machine.ts';
 
@@ -144,8 +145,9 @@ class MemoryWorld implements World {
     return secret;
   };
   restoreCache = async () => {};
-  saveCache: World['saveCache'] = async (_machine, keys: CacheKeys, selections: Selection[]) => {
-    this.cache = { ...keys, files: selections.flatMap((selection) => selection.files) };
+  saveCache: World['saveCache'] = async (machine, { key, fallbackKeys }: CacheKeys, paths, _log, signal) => {
+    const selections = await cacheSelections(machine, paths, machine.workdir, signal);
+    this.cache = { key, fallbackKeys, files: selections.flatMap((selection) => selection.files) };
   };
   uploadArtifact: World['uploadArtifact'] = async (machine, artifact) => {
     const files: Record<string, string> = {};

@@ -11,6 +11,7 @@ import { checkBadge, checkDefinition, invalid } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
+import { CACHE_TOPIC } from './topics.ts';
 
 const PAGE = 100;
 const UNIQUE_VIOLATION = '23505';
@@ -18,8 +19,7 @@ const DEFAULT_TIMEOUT_MINUTES = 60;
 const DEFAULT_QUEUED_TIMEOUT_MINUTES = 480;
 
 const PARTIAL =
-  'Stored but without effect: vpcConfig, fileSystemLocations, buildBatchConfig, image (builds run with the tools of the host). ' +
-  'Builds of source types other than CODECOMMIT, S3, CODEPIPELINE and NO_SOURCE fail.';
+  'Stored but without effect: vpcConfig, fileSystemLocations, buildBatchConfig, image (builds run with the tools of the host).';
 
 export const createProject = operation('codebuild', 'CreateProject', {
   authorize: ({ name, tags }, ctx) => ({ resource: projectArn(ctx, name), requestTags: tagMap(tags) }),
@@ -107,6 +107,7 @@ export const deleteProject = operation('codebuild', 'DeleteProject', {
         .where('name', '=', name)
         .execute();
       await forgetResourcePolicy(tx, ctx, projectArn(ctx, name));
+      await tx.signal(CACHE_TOPIC);
     });
     return {};
   },
@@ -161,15 +162,16 @@ export const invalidateProjectCache = operation('codebuild', 'InvalidateProjectC
   authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
   async handle(ctx, { projectName }) {
     const name = projectNameOf(ctx, projectName);
-    const { numUpdatedRows } = await ctx.transaction((tx) =>
-      tx.sql
+    const { numUpdatedRows } = await ctx.transaction(async (tx) => {
+      await tx.signal(CACHE_TOPIC);
+      return tx.sql
         .updateTable('codebuild.projects')
         .set((eb) => ({ cache_generation: eb('cache_generation', '+', 1) }))
         .where('account', '=', ctx.account)
         .where('region', '=', ctx.region)
         .where('name', '=', name)
-        .executeTakeFirstOrThrow(),
-    );
+        .executeTakeFirstOrThrow();
+    });
     if (numUpdatedRows === 0n) throw ctx.error('ResourceNotFoundException', `Project cannot be found: ${projectArn(ctx, name)}`);
     return {};
   },

@@ -9,6 +9,7 @@ import { updateProjectVisibility } from './public/visibility.ts';
 import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
 import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
+import { startLocalCaches } from './storage/local-cache.ts';
 
 export const codebuild = defineService('codebuild', {
   operations: {
@@ -40,5 +41,6 @@ export const codebuild = defineService('codebuild', {
   validationErrors: 'InvalidInputException',
   async start(platform, signal) {
     new BuildWorkers(platform).start(signal);
+    startLocalCaches(platform, signal);
   },
 });

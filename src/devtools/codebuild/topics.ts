@@ -4,6 +4,8 @@
 export const QUEUE_TOPIC = 'codebuild.queue';
 /** With the build's id: the process that runs it stops it. */
 export const STOP_TOPIC = 'codebuild.stop';
+/** A project's caches are not wanted any more: workers that keep some look. */
+export const CACHE_TOPIC = 'codebuild.cache';
 
 /** A build is over. */
 export function overTopic(id: string): string {

@@ -2,13 +2,14 @@
 import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { SecretReference } from '../buildspec/buildspec.ts';
-import type { Selection } from '../runner/collect.ts';
+import type { CacheKeys, CachePath } from '../runner/caching.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
-import type { CacheKeys, CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
+import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
 import { fetchSources, type SourceContext } from '../sources/fetch.ts';
 import { asStream } from '../sources/s3.ts';
 import { S3Cache } from '../storage/cache.ts';
+import { restoreCustomCache, saveCustomCache } from '../storage/custom-cache.ts';
 import { parseS3Location } from '../storage/s3-location.ts';
 import { uploadArtifact } from '../storage/upload-artifact.ts';
 import type { StoredArtifact } from '../tables.ts';
@@ -79,12 +80,14 @@ export class AwsWorld implements World {
     return SecretString ?? Buffer.from(SecretBinary!).toString();
   }
 
-  restoreCache(_machine: Machine, keys: CacheKeys): Promise<void> {
+  restoreCache(_machine: Machine, keys: CacheKeys, paths: CachePath[]): Promise<void> {
+    if (this.#context.row.definition.cache?.type === 'LOCAL') return restoreCustomCache(this.#context, paths, this.#sourceDirectory);
     return new S3Cache(this.#context).restore(keys, this.#sourceDirectory);
   }
 
-  saveCache(_machine: Machine, keys: CacheKeys, selections: Selection[]): Promise<void> {
-    return new S3Cache(this.#context).save(keys, selections, this.#sourceDirectory);
+  saveCache(_machine: Machine, keys: CacheKeys, paths: CachePath[]): Promise<void> {
+    if (this.#context.row.definition.cache?.type === 'LOCAL') return saveCustomCache(this.#context, paths, this.#sourceDirectory);
+    return new S3Cache(this.#context).save(keys, paths, this.#sourceDirectory);
   }
 
   async uploadArtifact(machine: Machine, artifact: CollectedArtifact, _log: BuildLog, signal: AbortSignal): Promise<void> {

@@ -192,7 +192,7 @@ function requestOf(row: BuildRow, env: Record<string, string>, defaults: Record<
     variables: environment?.environmentVariables ?? [],
     primaryArtifact: artifacts.type === 'S3' || (artifacts.type === 'CODEPIPELINE' && Boolean(artifacts.location)),
     secondaryArtifacts: secondaryArtifacts.map((item) => item.artifactIdentifier ?? ''),
-    cache: cache?.type === 'S3',
+    cache: cache?.type === 'S3' || (cache?.type === 'LOCAL' && (cache.modes ?? []).includes('LOCAL_CUSTOM_CACHE')),
   };
 }
 
@@ -215,6 +215,7 @@ function notInEffect(row: BuildRow): string[] {
   const { environment, cache } = row.definition;
   const lines = environment?.image ? [`Commands run with the tools of this host; the image ${environment.image} is not used`] : [];
   if (environment?.privilegedMode) lines.push('Privileged mode has no effect in this installation');
-  if (cache?.type === 'LOCAL') lines.push('Local caches are not kept by this installation');
+  if (cache?.type === 'LOCAL' && cache.modes?.includes('LOCAL_DOCKER_LAYER_CACHE'))
+    lines.push('Docker layers are not kept for the next build');
   return lines;
 }

@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { PassThrough, type Readable } from 'node:stream';
 import picomatch from 'picomatch';
-import type { Machine } from '../../../ports/machines/port.ts';
+import type { ExecSpec, Machine } from '../../../ports/machines/port.ts';
 import { runScript } from './machine-tools.ts';
 
 export interface Selection {
@@ -130,23 +130,26 @@ export function packSelected(
   selection: Pick<Selection, 'baseDirectory' | 'files'>,
   options: { keepLinks: boolean; signal?: AbortSignal },
 ): Readable {
+  const follow = options.keepLinks ? '' : '-h';
+  const script = `cd "$1" && exec tar -c ${follow} --hard-dereference --null --no-recursion -T - -f -`;
+  const stdin = Buffer.from(selection.files.map((file) => `./${file}\0`).join(''));
+  return packedBy(machine, { argv: ['sh', '-c', script, 'sh', selection.baseDirectory], stdin, signal: options.signal });
+}
+
+/** All of a directory as a tar stream: its directories and hard links as they are, and whatever else it holds. */
+export function packDirectory(machine: Machine, directory: string, signal: AbortSignal): Readable {
+  return packedBy(machine, { argv: ['sh', '-c', 'cd "$1" && exec tar -c -f - .', 'sh', directory], signal });
+}
+
+function packedBy(machine: Machine, command: Pick<ExecSpec, 'argv' | 'stdin' | 'signal'>): Readable {
   const output = new PassThrough();
   // Its reader learns of an error; when there is none any more, it must not end the process.
   output.on('error', () => {});
   const closed = once(output, 'close');
   let stderr = '';
-  const follow = options.keepLinks ? '' : '-h';
   machine
     .exec({
-      argv: [
-        'sh',
-        '-c',
-        `cd "$1" && exec tar -c ${follow} --hard-dereference --null --no-recursion -T - -f -`,
-        'sh',
-        selection.baseDirectory,
-      ],
-      stdin: Buffer.from(selection.files.map((file) => `./${file}\0`).join('')),
-      signal: options.signal,
+      ...command,
       onOutput: async (chunk, stream) => {
         if (stream === 'stderr') stderr = (stderr + chunk.toString()).slice(-4096);
         else if (!output.write(chunk) && !output.destroyed) await Promise.race([once(output, 'drain'), closed]);

@@ -1,4 +1,5 @@
 /** Short internal commands on a machine, whose output the build does not see. */
+import type { Readable } from 'node:stream';
 import type { Machine } from '../../../ports/machines/port.ts';
 
 export interface ToolOutput {
@@ -10,7 +11,7 @@ export interface ToolOutput {
 export interface ToolOptions {
   cwd?: string;
   env?: Record<string, string>;
-  stdin?: Uint8Array;
+  stdin?: Readable | Uint8Array;
   signal?: AbortSignal;
   /** bytes of standard output; more fails the call. Default 64 MiB. */
   limit?: number;
@@ -46,4 +47,27 @@ export async function runTool(machine: Machine, argv: string[], options: ToolOpt
 /** A POSIX script with arguments `$1`, `$2`…, in the machine's own user. */
 export function runScript(machine: Machine, script: string, args: string[], options: ToolOptions = {}): Promise<ToolOutput> {
   return runTool(machine, ['sh', '-c', script, 'sh', ...args], options);
+}
+
+/** `$1` the directory, `$2` whether files that are there stay as they are. GNU's tar would take that for an error with -k alone. */
+const UNPACK = `mkdir -p "$1" && cd "$1" || exit
+keep=
+if [ "$2" ]; then
+  keep=-k
+  ! tar --help 2>&1 | grep -q -e --skip-old-files || keep=--skip-old-files
+fi
+exec tar -x $keep -f -`;
+
+/**
+ * A tar of ours into a directory of the machine, by the machine's own tar: it keeps owners, and is many times faster than `put` with many
+ * small files. What it holds can do no more than the build could do by itself. Throws when the tar cannot be read to its end.
+ */
+export async function unpackTar(
+  machine: Machine,
+  directory: string,
+  tar: Readable,
+  options: { keepExisting?: boolean; signal?: AbortSignal } = {},
+): Promise<void> {
+  const output = await runScript(machine, UNPACK, [directory, options.keepExisting ? 'keep' : ''], { stdin: tar, signal: options.signal });
+  if (output.exitCode !== 0) throw new Error(output.stderr || `tar ended with ${output.exitCode}`);
 }

@@ -2,7 +2,7 @@
 import type { Machine } from '../../../ports/machines/port.ts';
 import { type Buildspec, PHASE_NAMES, type PhaseName } from '../buildspec/buildspec.ts';
 import { uploadArtifacts } from './artifacts.ts';
-import { cacheKeys, cacheSelections } from './caching.ts';
+import { type CacheKeys, cacheKeys, cachePaths } from './caching.ts';
 import { afterFailure, commandFiles, PHASE_TYPE, runCommandPhase } from './commands.ts';
 import { loadBuildspec } from './load-buildspec.ts';
 import type { BuildLog } from './log.ts';
@@ -36,6 +36,8 @@ interface Prepared {
   sourceDirectory: string;
   /** Variables that are never told outside the build. */
   secretNames: string[];
+  /** Undefined: this build has no cache. */
+  cacheKeys?: CacheKeys;
 }
 
 /** Begins in phase DOWNLOAD_SOURCE and leaves in FINALIZING. Throws only when the world does (the database is gone, the lease is lost). */
@@ -101,7 +103,7 @@ class BuildRun {
       },
       commandFiles(spec),
     );
-    const prepared = { spec, shell, sourceDirectory: sources.directory, secretNames: Object.keys(secrets) };
+    const prepared: Prepared = { spec, shell, sourceDirectory: sources.directory, secretNames: Object.keys(secrets) };
     try {
       log.agent(`Moving to directory ${sources.directory}`);
       await this.#restoreCache(prepared);
@@ -184,14 +186,11 @@ class BuildRun {
   }
 
   async #upload(prepared: Prepared): Promise<void> {
-    const { machine, request, world, log, signal } = this.#options;
+    const { log } = this.#options;
     if (prepared.spec.reports.size > 0)
       log.agent('Reports are not collected by this installation; the reports section of the buildspec has no effect');
     await uploadArtifacts({ ...this.#options, ...prepared });
-    if (!request.cache || !prepared.spec.cache || prepared.spec.cache.action === 'restore') return;
-    const keys = await cacheKeys(prepared.spec.cache, prepared.shell);
-    const selections = await cacheSelections(machine, prepared.spec.cache, prepared.sourceDirectory, prepared.shell, signal);
-    await world.saveCache(machine, keys, selections, log, signal);
+    await this.#saveCache(prepared);
   }
 
   async #restoreCache(prepared: Prepared): Promise<void> {
@@ -199,8 +198,22 @@ class BuildRun {
     const { cache } = prepared.spec;
     if (!cache) return log.agent('Cache is not defined in the buildspec');
     if (cache.paths.length === 0) return log.agent('Skip cache due to: no paths specified to be cached');
-    if (!request.cache || cache.action === 'save') return;
-    await world.restoreCache(machine, await cacheKeys(cache, prepared.shell), log, signal);
+    if (!request.cache) return;
+    // Told once: a key that names the hash of a file must not change because a command did change the file.
+    prepared.cacheKeys = await cacheKeys(cache, prepared.shell);
+    if (cache.action === 'save') return;
+    const paths = await cachePaths(cache, prepared.sourceDirectory, prepared.shell);
+    await world.restoreCache(machine, prepared.cacheKeys, paths, log, signal);
+  }
+
+  async #saveCache({ spec, shell, sourceDirectory, cacheKeys: keys }: Prepared): Promise<void> {
+    const { machine, world, log, signal } = this.#options;
+    if (!spec.cache || !keys || spec.cache.action === 'restore') return;
+    // It could never be replaced.
+    if (keys.key !== undefined && this.#status !== 'SUCCEEDED') {
+      return log.agent(`Skip cache due to: the build failed, and the cache ${keys.key} would stay as it is`);
+    }
+    await world.saveCache(machine, keys, await cachePaths(spec.cache, sourceDirectory, shell), log, signal);
   }
 
   async #exportedVariables(prepared: Prepared): Promise<BuildResult['exportedVariables']> {

@@ -1,6 +1,7 @@
 /** What the runner needs of the world around a build: rows, events, S3 and git behind one interface, so that it can be tried without them. */
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { SecretReference } from '../buildspec/buildspec.ts';
+import type { CacheKeys, CachePath } from './caching.ts';
 import type { Selection } from './collect.ts';
 import type { BuildLog } from './log.ts';
 import type { PhaseOutcome, PhaseType } from './outcome.ts';
@@ -24,7 +25,7 @@ export interface BuildRequest {
   primaryArtifact: boolean;
   /** Identifiers of the secondary artifacts of project or start request, or all that the buildspec has. */
   secondaryArtifacts: string[] | 'all';
-  /** The project has an S3 cache. */
+  /** The project keeps what the buildspec's cache section names. */
   cache: boolean;
 }
 
@@ -65,13 +66,7 @@ export interface World {
   fetchParameters(names: string[]): Promise<Map<string, string>>;
   /** The whole text of a secret. */
   fetchSecret(reference: SecretReference): Promise<string>;
-  restoreCache(machine: Machine, keys: CacheKeys, log: BuildLog, signal: AbortSignal): Promise<void>;
-  saveCache(machine: Machine, keys: CacheKeys, selections: Selection[], log: BuildLog, signal: AbortSignal): Promise<void>;
+  restoreCache(machine: Machine, keys: CacheKeys, paths: CachePath[], log: BuildLog, signal: AbortSignal): Promise<void>;
+  saveCache(machine: Machine, keys: CacheKeys, paths: CachePath[], log: BuildLog, signal: AbortSignal): Promise<void>;
   uploadArtifact(machine: Machine, artifact: CollectedArtifact, log: BuildLog, signal: AbortSignal): Promise<void>;
-}
-
-export interface CacheKeys {
-  /** Undefined: one archive per project, overwritten by each build. */
-  key: string | undefined;
-  fallbackKeys: string[];
 }
