@@ -1,12 +1,13 @@
 /** StartBuild and RetryBuild: from a project and the caller's overrides to a build in the queue. */
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
-import type { RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
+import type { BatchedBuild } from './batches/tables.ts';
 import { describeBuild } from './describe.ts';
 import { checkProjectLimit, checkQueue, nextTurn } from './engine/queue.ts';
 import { emitPhaseChange, emitStateChange } from './events.ts';
+import { once } from './idempotency.ts';
 import { initiatorOf } from './initiator.ts';
 import { buildArn, type Place, parseBuildId, projectArn, projectNameOf } from './names.ts';
 import { mergeOverrides } from './overrides.ts';
@@ -19,7 +20,6 @@ import { QUEUE_TOPIC } from './topics.ts';
 export const RECONCILER = 'codebuild.build';
 
 const MINUTE_MS = 60_000;
-const TOKEN_MINUTES = 5;
 
 export const startBuild = operation('codebuild', 'StartBuild', {
   authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
@@ -31,12 +31,15 @@ export const startBuild = operation('codebuild', 'StartBuild', {
     if (input.serviceRoleOverride !== undefined) await checkServiceRole(ctx, input.serviceRoleOverride);
     const { idempotencyToken, ...request } = input;
     const row = await ctx.transaction((tx) =>
-      once(tx, ctx, idempotencyToken, request, async () => {
-        const project = await lockProject(tx, ctx, name);
-        await checkQueue(tx, ctx, ctx.account);
-        await checkProjectLimit(tx, project);
-        const definition = mergeOverrides(project, request);
-        return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
+      once(tx, ctx, idempotencyToken, request, {
+        find: (id) => findBuild(tx, id),
+        async start() {
+          const project = await lockProject(tx, ctx, name);
+          await checkQueue(tx, ctx, ctx.account);
+          await checkProjectLimit(tx, project);
+          const definition = mergeOverrides(project, request);
+          return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
+        },
       }),
     );
     return { build: describeBuild(row) };
@@ -48,20 +51,25 @@ export const retryBuild = operation('codebuild', 'RetryBuild', {
   async handle(ctx, { id = '', idempotencyToken }) {
     const parsed = parseBuildId(ctx, id);
     if (!parsed) throw invalid('Invalid build ID provided');
+    const retried = { retry: parsed.id };
     const row = await ctx.transaction((tx) =>
-      once(tx, ctx, idempotencyToken, { retry: parsed.id }, async () => {
-        const former = await tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', parsed.id).executeTakeFirst();
-        if (!former || former.account !== ctx.account || former.region !== ctx.region || former.project !== parsed.project) {
-          throw ctx.error(
-            'ResourceNotFoundException',
-            `Build cannot be found: ${buildArn({ ...parsed, account: ctx.account, region: ctx.region })}`,
-          );
-        }
-        if (former.status === 'IN_PROGRESS') throw invalid(`Cannot retry build ${id}: it is still in progress`);
-        const project = await lockProject(tx, ctx, former.project);
-        await checkQueue(tx, ctx, ctx.account);
-        await checkProjectLimit(tx, project);
-        return queueBuild(tx, ctx, project, { ...former, initiator: initiatorOf(ctx) });
+      once(tx, ctx, idempotencyToken, retried, {
+        find: (id) => findBuild(tx, id),
+        async start() {
+          const former = await tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', parsed.id).executeTakeFirst();
+          if (!former || former.account !== ctx.account || former.region !== ctx.region || former.project !== parsed.project) {
+            throw ctx.error(
+              'ResourceNotFoundException',
+              `Build cannot be found: ${buildArn({ ...parsed, account: ctx.account, region: ctx.region })}`,
+            );
+          }
+          if (former.status === 'IN_PROGRESS') throw invalid(`Cannot retry build ${id}: it is still in progress`);
+          const project = await lockProject(tx, ctx, former.project);
+          await checkQueue(tx, ctx, ctx.account);
+          await checkProjectLimit(tx, project);
+          const { definition, request } = former;
+          return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
+        },
       }),
     );
     return { build: describeBuild(row) };
@@ -73,6 +81,14 @@ interface NewBuild {
   request: StartRequest;
   initiator: string;
   retry?: RetryState | null;
+  /** Where a batch has given it one already. */
+  id?: string;
+  batch?: string | null;
+  batch_build?: BatchedBuild | null;
+}
+
+function findBuild(tx: Transaction, id: string): Promise<BuildRow> {
+  return tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
 }
 
 /** In the transaction of whoever starts it, so that a build is either queued with its events or not there. */
@@ -103,7 +119,7 @@ export async function queueBuild(
   const row = await tx.sql
     .insertInto('codebuild.builds')
     .values({
-      id: randomUUID(),
+      id: build.id ?? randomUUID(),
       account: project.account,
       region: project.region,
       project: project.name,
@@ -118,6 +134,8 @@ export async function queueBuild(
       queue_deadline: new Date(now.getTime() + (build.definition.queuedTimeoutInMinutes ?? 480) * MINUTE_MS),
       retry: build.retry ? JSON.stringify(build.retry) : null,
       turn: nextTurn(project),
+      batch: build.batch ?? null,
+      batch_build: build.batch_build ? JSON.stringify(build.batch_build) : null,
     })
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -139,43 +157,4 @@ export async function lockProject(tx: Transaction, place: Place, name: string): 
     .executeTakeFirst();
   if (!project) throw new AwsError('ResourceNotFoundException', `Project cannot be found: ${projectArn(place, name)}`);
   return project;
-}
-
-/** With a token that was used in the last five minutes the same call gives the same build, another call is an error. */
-async function once(
-  tx: Transaction,
-  ctx: RequestContext,
-  token: string | undefined,
-  request: object,
-  start: () => Promise<BuildRow>,
-): Promise<BuildRow> {
-  if (token === undefined) return start();
-  const now = ctx.now();
-  const request_hash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
-  const key = { account: ctx.account, region: ctx.region, token };
-  await tx.sql
-    .deleteFrom('codebuild.start_tokens')
-    .where('created_at', '<', new Date(now.getTime() - TOKEN_MINUTES * MINUTE_MS))
-    .execute();
-  const claimed = await tx.sql
-    .insertInto('codebuild.start_tokens')
-    .values({ ...key, request_hash, build: randomUUID(), created_at: now })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('token')
-    .executeTakeFirst();
-  const mine = tx.sql.selectFrom('codebuild.start_tokens').selectAll().where('account', '=', ctx.account);
-  const row = await mine.where('region', '=', ctx.region).where('token', '=', token).executeTakeFirstOrThrow();
-  if (!claimed) {
-    if (row.request_hash !== request_hash) throw invalid('The idempotency token was used by another request with different parameters');
-    return tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', row.build).executeTakeFirstOrThrow();
-  }
-  const build = await start();
-  await tx.sql
-    .updateTable('codebuild.start_tokens')
-    .set({ build: build.id })
-    .where('account', '=', ctx.account)
-    .where('region', '=', ctx.region)
-    .where('token', '=', token)
-    .execute();
-  return build;
 }

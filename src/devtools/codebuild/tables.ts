@@ -1,6 +1,7 @@
 /** The rows of `schema/`. */
 import type { ColumnType, Generated, JSONColumnType, Selectable } from 'kysely';
 import type { Input, ShapeOf } from '../../platform/service.ts';
+import type { BatchedBuild } from './batches/tables.ts';
 import type { FinalStatus, PhaseContext, PhaseType } from './runner/outcome.ts';
 
 export type Project = ShapeOf<'codebuild', 'Project'>;
@@ -72,6 +73,7 @@ export interface ProjectsTable {
   definition: Json<ProjectDefinition>;
   tags: Json<Record<string, string>>;
   builds: Generated<number>;
+  batches: Generated<number>;
   cache_generation: Generated<number>;
   created_at: Date;
   modified_at: Date;
@@ -110,6 +112,9 @@ export interface BuildsTable {
   retry: NullableJson<RetryState>;
   turn: Generated<string>;
   claim_order: string | null;
+  batch: string | null;
+  batch_build: NullableJson<BatchedBuild>;
+  batchspec: string | null;
 }
 
 export interface StartTokensTable {

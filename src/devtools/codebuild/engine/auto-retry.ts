@@ -25,6 +25,8 @@ export async function scheduleRetry(
     definition: build.definition,
     request: build.request,
     initiator: build.initiator,
+    batch: build.batch,
+    batch_build: build.batch_build,
     retry: { autoRetryLimit: limit, autoRetryNumber: number + 1, previousAutoRetry: buildArn(build) },
   });
   await tx.sql
