@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from '../log.ts';
 import { DatabaseUnavailableError, type EmbeddedPostgres } from './embedded.ts';
+import { breakConnection, watchConnection } from './heartbeat.ts';
 
 const INT8 = 20;
 /** Counts and sizes stay far below 2^53; a text would be compared wrongly. */
@@ -14,6 +15,15 @@ pg.types.setTypeParser(INT8, Number);
  * while it is small, and keep to that plan until it takes its statistics anew: a minute of a hundred times the cost. An index is never much worse.
  */
 const PLANNING = '-c enable_seqscan=off';
+
+/**
+ * So that PostgreSQL notices within some eleven seconds that a process is cut off or its host is gone: the process then counts as dead, and
+ * what it had locked is free. Without effect on sockets of this host.
+ */
+const NOTICE_SILENCE = '-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10000';
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 };
+/** For one attempt to connect. */
+const CONNECT_MS = 5_000;
 
 /** How long a request waits for a database that is starting again before it fails. */
 const RECONNECT_MS = 15_000;
@@ -29,7 +39,10 @@ export interface Connections {
   pool: pg.Pool;
   /** For taking and ending jobs only: sixteen idle workers that look for work at the same moment must not open sixteen connections. */
   jobs: pg.Pool;
-  /** A connection of its own, for LISTEN and for the lock that says "this process lives". */
+  /**
+   * A connection of its own, for LISTEN and for the lock that says "this process lives". When a database of another host does not answer on it
+   * for some seconds, every connection counts as broken.
+   */
   dedicated(): Promise<pg.Client>;
   /** Waits a while for a database that is just starting; throws DatabaseUnavailableError that says what to do. For the start of a process. */
   requireDatabase(): Promise<void>;
@@ -39,7 +52,7 @@ export interface Connections {
 
 export function connect(target: { url: string } | { embedded: EmbeddedPostgres }, log: Logger, size: number): Connections {
   const where: pg.ClientConfig = 'url' in target ? { connectionString: target.url } : { ...target.embedded.connection };
-  const options = { ...where, options: PLANNING };
+  const options = { ...where, ...KEEP_ALIVE, options: `${PLANNING} ${NOTICE_SILENCE}` };
   const embedded = 'embedded' in target ? target.embedded : undefined;
   if ('url' in target) requireUrl(target.url);
   const open = new Set<pg.PoolClient>();
@@ -60,8 +73,13 @@ export function connect(target: { url: string } | { embedded: EmbeddedPostgres }
     pool,
     jobs,
     async dedicated() {
-      const client = new pg.Client({ ...options, keepAlive: true });
+      const client = new pg.Client({ ...options, connectionTimeoutMillis: CONNECT_MS });
       await client.connect();
+      const breakAll = () => {
+        log.warn('the database has fallen silent; its connections are given up');
+        for (const each of [client, ...open]) breakConnection(each);
+      };
+      if (!embedded) watchConnection(client, breakAll);
       return client;
     },
     async requireDatabase() {
@@ -155,6 +173,11 @@ let preparedSoFar = 0;
  * callback, as `pool.query` makes them, are the rare ones of start and upkeep.
  */
 class PreparingClient extends pg.Client {
+  /** The time is that of connecting alone: said to the pool, it would be that of waiting for a free connection too. */
+  constructor(config?: pg.ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: CONNECT_MS });
+  }
+
   override query(config: any, values?: any, callback?: any): any {
     const preparable = typeof config === 'string' && Array.isArray(values) && values.length > 0 && callback === undefined;
     const name = preparable ? preparedName(config) : undefined;
@@ -185,10 +208,13 @@ export function isOutdatedPlan(error: unknown): boolean {
   return code === FEATURE_NOT_SUPPORTED && routine === 'RevalidateCachedQuery';
 }
 
-const AWAY = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', '57P01', '57P02', '57P03']);
+const AWAY = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'],
+  ...['57P01', '57P02', '57P03'],
+]);
 
 /** Whether the error means "the database is not there just now". What was under way on the connection is undone, unless it was the commit. */
 export function isAway(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string };
-  return AWAY.has(code ?? '') || /Connection terminated|connection error and is not queryable/.test(message ?? '');
+  return AWAY.has(code ?? '') || /Connection terminated|connection error and is not queryable|^timeout expired$/.test(message ?? '');
 }
