@@ -212,11 +212,3 @@ cache:
   await codebuild.invalidateProjectCache({ projectName: 'cached' });
   assert.match(await run('deps-2'), /^none$/m);
 });
-
-test('a source type that is not there fails truthfully', async () => {
-  await bench.project('github', '', { source: { type: 'GITHUB', location: 'https://github.com/a/b.git' } });
-  assert.match(
-    downloadOf(await bench.build('github'))!,
-    /CLIENT_ERROR: primary source of type GITHUB is not available in this installation/,
-  );
-});

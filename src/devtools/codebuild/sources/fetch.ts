@@ -3,12 +3,15 @@
 import type { Clients } from '../../../platform/aws.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
+import { isServerType, parseCloneUrl } from '../providers/provider.ts';
 import { packFiles } from '../runner/files.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import type { FetchedSources } from '../runner/world.ts';
+import { withSourceCache } from '../storage/source-cache.ts';
 import type { BuildRow } from '../tables.ts';
 import { fetchCodeCommit } from './codecommit.ts';
+import { fetchFromProvider } from './git-provider.ts';
 import { fetchS3 } from './s3.ts';
 
 export interface SourceContext {
@@ -60,6 +63,8 @@ export async function fetchSources(context: SourceContext, root: string): Promis
 /** Below `src` as CodeBuild lays them out: repositories by their URL, files from S3 numbered when there are several. */
 function subdirectory(source: Source, index: number, several: boolean): string {
   if (source.type === 'CODECOMMIT') return `/${(source.location ?? '').replace(/^https?:\/\//, '').replace(/:\d+(?=\/)/, '')}`;
+  const cloneUrl = isServerType(source.type) && parseCloneUrl(source.location ?? '');
+  if (cloneUrl) return `/${cloneUrl.url.hostname}/${cloneUrl.path}`;
   return several ? `/s3/${String(index).padStart(2, '0')}` : '';
 }
 
@@ -70,7 +75,13 @@ async function fetchOne(context: SourceContext, one: OneSource): Promise<string 
       await context.machine.put(one.target, packFiles({}));
       return undefined;
     case 'CODECOMMIT':
-      return fetchCodeCommit(context, one);
+      return withSourceCache(context, one, () => fetchCodeCommit(context, one));
+    case 'GITHUB':
+    case 'GITHUB_ENTERPRISE':
+    case 'GITLAB':
+    case 'GITLAB_SELF_MANAGED':
+    case 'BITBUCKET':
+      return withSourceCache(context, one, () => fetchFromProvider(context, one));
     case 'S3':
       return fetchS3(context, one, one.source.location ?? '', one.version);
     case 'CODEPIPELINE':
@@ -79,7 +90,5 @@ async function fetchOne(context: SourceContext, one: OneSource): Promise<string 
         throw new BuildFailure('CLIENT_ERROR', `${one.label} of type CODEPIPELINE can only be built by a pipeline`);
       }
       return fetchS3(context, one, one.version, undefined);
-    default:
-      throw new BuildFailure('CLIENT_ERROR', `${one.label} of type ${one.source.type} is not available in this installation`);
   }
 }
