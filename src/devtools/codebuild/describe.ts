@@ -38,6 +38,7 @@ export function describeBuild(row: BuildRow): Build {
     buildComplete: row.status !== 'IN_PROGRESS',
     initiator: row.initiator,
     exportedEnvironmentVariables: row.exported_variables ?? undefined,
+    reportArns: row.report_arns ?? undefined,
     autoRetryConfig: row.retry ?? undefined,
   };
 }

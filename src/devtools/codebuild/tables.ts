@@ -108,6 +108,7 @@ export interface BuildsTable {
   resolved_source_version: string | null;
   artifacts: NullableJson<StoredArtifact>;
   secondary_artifacts: NullableJson<StoredArtifact[]>;
+  report_arns: string[] | null;
   exported_variables: NullableJson<{ name: string; value: string }[]>;
   retry: NullableJson<RetryState>;
   turn: Generated<string>;
