@@ -8,6 +8,19 @@ import { batchGetProjects, createProject, deleteProject, invalidateProjectCache,
 import { updateProjectVisibility } from './public/visibility.ts';
 import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
 import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
+import { REPORT_GROUP_RECONCILER, REPORT_RECONCILER, reportGroupReconciler, reportReconciler } from './reports/deletion.ts';
+import { batchPutCodeCoverages, batchPutTestCases, createReport, updateReport } from './reports/handing-in.ts';
+import { describeCodeCoverages, describeTestCases } from './reports/report-contents.ts';
+import {
+  batchGetReportGroups,
+  createReportGroup,
+  deleteReportGroup,
+  listReportGroups,
+  listSharedReportGroups,
+  updateReportGroup,
+} from './reports/report-groups.ts';
+import { batchGetReports, deleteReport, listReports, listReportsForReportGroup } from './reports/reports.ts';
+import { getReportGroupTrend } from './reports/trend.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
 import { startLocalCaches } from './storage/local-cache.ts';
 
@@ -33,10 +46,27 @@ export const codebuild = defineService('codebuild', {
     getResourcePolicy,
     deleteResourcePolicy,
     listSharedProjects,
+    createReportGroup,
+    updateReportGroup,
+    deleteReportGroup,
+    batchGetReportGroups,
+    listReportGroups,
+    listSharedReportGroups,
+    batchGetReports,
+    listReports,
+    listReportsForReportGroup,
+    deleteReport,
+    describeTestCases,
+    describeCodeCoverages,
+    getReportGroupTrend,
+    createReport,
+    batchPutTestCases,
+    batchPutCodeCoverages,
+    updateReport,
     updateProjectVisibility,
     listCuratedEnvironmentImages,
   },
-  reconcilers: { [RECONCILER]: buildReconciler },
+  reconcilers: { [REPORT_RECONCILER]: reportReconciler, [REPORT_GROUP_RECONCILER]: reportGroupReconciler, [RECONCILER]: buildReconciler },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidInputException',
   async start(platform, signal) {

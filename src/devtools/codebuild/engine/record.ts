@@ -1,6 +1,7 @@
 /** How a build's rows change: always phase, status, event and wake-up in one transaction, and only by the process that owns the build. */
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { emitPhaseChange, emitStateChange } from '../events.ts';
+import { abandonReports } from '../reports/handing-in.ts';
 import type { FinalStatus, PhaseOutcome, PhaseType } from '../runner/outcome.ts';
 import type { PhaseStep } from '../runner/world.ts';
 import type { BuildRow, StoredArtifact, StoredPhase } from '../tables.ts';
@@ -68,6 +69,7 @@ export async function endLocked(tx: Transaction, platform: Platform, row: BuildR
     credential_hash: null,
     exported_variables: ending.exportedVariables ? JSON.stringify(ending.exportedVariables) : null,
   });
+  await abandonReports(tx, row.id);
   await emitPhaseChange(tx, after, completed);
   const over = phases.at(-1);
   if (over) await emitPhaseChange(tx, after, { ...over, phaseStatus: ending.status, endTime: over.startTime, durationInSeconds: 0 });

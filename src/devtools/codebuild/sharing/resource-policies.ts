@@ -4,8 +4,8 @@ import { PolicyError, type PolicySource, readPolicy, type StatementSource } from
 import { compilePattern } from '../../../platform/policy/pattern.ts';
 import { validatePolicy } from '../../../platform/policy/validate.ts';
 import { type Check, operation, type RequestContext } from '../../../platform/service.ts';
-import { projectNameOf } from '../names.ts';
 import { findProject } from '../projects.ts';
+import { findGroup } from '../reports/report-rows.ts';
 import { invalid } from '../rules.ts';
 import { forgetResourcePolicy, listShared, resourcePolicyOf } from './shared.ts';
 import type { SharedKind } from './tables.ts';
@@ -87,14 +87,16 @@ function parseArn(ctx: RequestContext, arn: string): Resource & { name: string }
 
 async function onResource(ctx: RequestContext, arn: string): Promise<Check> {
   const { kind, name } = parseArn(ctx, arn);
-  const tags = kind === 'project' ? (await findProject(ctx, ctx, name))?.tags : undefined;
-  return { resource: arn, resourceTags: tags };
+  return { resource: arn, resourceTags: (await findShareable(ctx, kind, name))?.tags };
+}
+
+function findShareable(ctx: RequestContext, kind: SharedKind, name: string): Promise<{ tags: Record<string, string> } | undefined> {
+  return kind === 'project' ? findProject(ctx, ctx, name) : findGroup(ctx, { account: ctx.account, region: ctx.region, name });
 }
 
 async function requireResource(ctx: RequestContext, given: string): Promise<Resource> {
-  const { arn, kind } = parseArn(ctx, given);
-  const there = kind === 'project' && (await findProject(ctx, ctx, projectNameOf(ctx, arn))) !== undefined;
-  if (!there) throw new AwsError('ResourceNotFoundException', `Resource cannot be found: ${arn}`);
+  const { arn, kind, name } = parseArn(ctx, given);
+  if (!(await findShareable(ctx, kind, name))) throw new AwsError('ResourceNotFoundException', `Resource cannot be found: ${arn}`);
   return { arn, kind };
 }
 
