@@ -1,5 +1,6 @@
 /** The services that this program is put together from. */
 import { cloudtrail } from './cloud/cloudtrail/service.ts';
+import { cloudwatch } from './cloud/cloudwatch/service.ts';
 import { eventsService } from './cloud/events/service.ts';
 import { iam } from './cloud/iam/service.ts';
 import { kms } from './cloud/kms/service.ts';
@@ -31,6 +32,7 @@ export const services: Service[] = [
   ssm,
   secretsmanager,
   logs,
+  cloudwatch,
   cloudtrail,
   sns,
   sqs,

@@ -2,7 +2,7 @@
 import type { ServiceModel, Shape } from '../../platform/model.ts';
 import { decodeCbor, encodeCbor, Float64, loadCbor, Moment } from './cbor-values.ts';
 import { type Codec, serializationError, type WireError, type WireResponse } from './codec.ts';
-import { errorShape, errorStatus, queryErrorHeader } from './error-status.ts';
+import { errorName, errorShape, errorStatus, queryErrorHeader } from './error-status.ts';
 import { type JsonReader, type JsonWriter, readBoolean, readString, treeReader, treeWriter, wrongType } from './json-values.ts';
 
 const PROTOCOL_HEADERS = { 'smithy-protocol': 'rpc-v2-cbor', 'content-type': 'application/cbor' };
@@ -52,12 +52,12 @@ const cborWriter = treeWriter((shape: Shape): JsonWriter => {
 });
 
 /** `com.amazonaws.cloudwatch#InvalidFormatFault`: the namespace that AWS's models have by custom. */
-function errorId(model: ServiceModel, code: string): string {
-  return `com.amazonaws.${model.metadata.serviceId.toLowerCase().replaceAll(' ', '')}#${code}`;
+function errorId(model: ServiceModel, name: string): string {
+  return `com.amazonaws.${model.metadata.serviceId.toLowerCase().replaceAll(' ', '')}#${name}`;
 }
 
-function errorBody(model: ServiceModel, shape: Shape | undefined, error: WireError): Uint8Array {
-  const members: Record<string, unknown> = { __type: errorId(model, error.code) };
+function errorBody(model: ServiceModel, operationName: string | undefined, shape: Shape | undefined, error: WireError): Uint8Array {
+  const members: Record<string, unknown> = { __type: errorId(model, errorName(model, operationName, error.code)) };
   members[shape?.members?.Message ? 'Message' : 'message'] = error.message;
   for (const [name, ref] of Object.entries(shape?.members ?? {})) {
     const value = error.fields?.[name];
@@ -94,7 +94,7 @@ export const cborCodec: Codec = {
     return {
       status,
       headers: { ...PROTOCOL_HEADERS, 'x-amzn-RequestId': error.requestId, ...queryErrorHeader(model, operationName, error.code, status) },
-      body: errorBody(model, shape, error),
+      body: errorBody(model, operationName, shape, error),
     };
   },
 };

@@ -34,6 +34,13 @@ export function errorShape(model: ServiceModel, operationName: string | undefine
   return Object.values(model.shapes).find((shape) => shape.exception && shape.error?.code === code);
 }
 
+/** What the newer protocols of a service that spoke query first call an error: its shape, where query has a code of its own. */
+export function errorName(model: ServiceModel, operationName: string | undefined, code: string): string {
+  if (!model.metadata.awsQueryCompatible) return code;
+  const shape = errorShape(model, operationName, code);
+  return Object.keys(model.shapes).find((name) => model.shapes[name] === shape) ?? code;
+}
+
 /** Codes that the rest of Penstock shares, as query services write them. */
 const QUERY_CODES: Record<string, string> = {
   AccessDeniedException: 'AccessDenied',

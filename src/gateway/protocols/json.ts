@@ -2,7 +2,7 @@
 import type { ServiceModel, Shape } from '../../platform/model.ts';
 import type { Codec, WireError, WireRequest, WireResponse } from './codec.ts';
 import { serializationError } from './codec.ts';
-import { errorShape, errorStatus, queryErrorHeader } from './error-status.ts';
+import { errorName, errorShape, errorStatus, queryErrorHeader } from './error-status.ts';
 import { jsonReader, jsonWriter } from './json-values.ts';
 
 /** A JSON document; undefined for no bytes at all. */
@@ -50,15 +50,16 @@ export const jsonCodec: Codec = {
   encodeError(model, operationName, error): WireResponse {
     const shape = errorShape(model, operationName, error.code);
     const status = errorStatus(shape, error.code, error.status);
+    const name = errorName(model, operationName, error.code);
     return {
       status,
       headers: {
         'content-type': contentType(model),
         'x-amzn-RequestId': error.requestId,
-        'x-amzn-errortype': error.code,
+        'x-amzn-errortype': name,
         ...queryErrorHeader(model, operationName, error.code, status),
       },
-      body: JSON.stringify({ __type: error.code, ...errorMembers(model, shape, error) }),
+      body: JSON.stringify({ __type: name, ...errorMembers(model, shape, error) }),
     };
   },
 };
