@@ -28,8 +28,9 @@ const INDEX_SETTINGS = [
   'core.bigFileThreshold=16m',
   // For each thread. With the usual 96 MB a pack of many versions of large files takes more than all the rest of us.
   'core.deltaBaseCacheLimit=32m',
-  'pack.threads=2',
 ];
+/** Of so many objects most of the time goes into checking them, which git does under one lock: a second thread makes it a fifth slower. */
+const MANY_OBJECTS = 50_000;
 
 /** Tags of tags of tags: nobody goes deeper by good will. */
 const MAX_TAG_DEPTH = 20;
@@ -89,6 +90,15 @@ export interface Keeping {
   asItArrives: boolean;
 }
 
+interface IndexOptions {
+  keeping?: Keeping;
+  /** How many objects the pack says it has. */
+  announced?: number;
+  signal?: AbortSignal;
+  /** Gets git's own words for people. */
+  onProgress?: (text: Buffer) => void;
+}
+
 export class Quarantine {
   readonly #store: GitStore;
   readonly #repository: string;
@@ -115,12 +125,9 @@ export class Quarantine {
    * Takes in a pack of any size as it arrives. Every object is unpacked, checked and named by its content; a thin pack is completed from
    * the repository; every object that one of them names must be in the pack or in the repository (with its type). Since that has been so
    * for each pack before, the repository with this pack has all that any of its objects needs: no walk over the history is needed to
-   * prove it. `onProgress` gets git's own words for people.
+   * prove it.
    */
-  async index(
-    pack: Readable | Uint8Array,
-    options: { keeping?: Keeping; signal?: AbortSignal; onProgress?: (text: Buffer) => void } = {},
-  ): Promise<IndexedPack> {
+  async index(pack: Readable | Uint8Array, options: IndexOptions = {}): Promise<IndexedPack> {
     const { keeping, signal } = options;
     const copy = keeping?.asItArrives ? new CopyOnTheWay(pack, keeping, signal) : undefined;
     try {
@@ -133,11 +140,9 @@ export class Quarantine {
     }
   }
 
-  async #runIndexPack(
-    pack: Readable | Uint8Array,
-    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (text: Buffer) => void },
-  ): Promise<IndexedPack> {
-    const args = [...INDEX_SETTINGS.flatMap((setting) => ['-c', setting]), 'index-pack', '--stdin', '--fix-thin', strict];
+  async #runIndexPack(pack: Readable | Uint8Array, { announced = 0, signal, onProgress }: IndexOptions): Promise<IndexedPack> {
+    const settings = [...INDEX_SETTINGS, `pack.threads=${announced < MANY_OBJECTS ? 2 : 1}`];
+    const args = [...settings.flatMap((setting) => ['-c', setting]), 'index-pack', '--stdin', '--fix-thin', strict];
     // How much was received is what the client shows itself.
     if (onProgress) args.push('--show-resolving-progress');
     const result = await runGit(args, { place: this.#place, input: pack, memoryLimit: INDEX_MEMORY, signal, onStderr: onProgress });

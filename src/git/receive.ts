@@ -152,7 +152,8 @@ async function takePack({ store, push, reader, reporter, rules, quarantine }: Pu
   const version = header.readUInt32BE(4);
   if (version !== 2 && version !== 3) throw new BadPackError('protocol error (pack version unsupported)');
   const body = reader.release();
-  if (header.readUInt32BE(8) === 0) {
+  const announced = header.readUInt32BE(8);
+  if (announced === 0) {
     await discard(body);
     return undefined;
   }
@@ -160,7 +161,9 @@ async function takePack({ store, push, reader, reporter, rules, quarantine }: Pu
   // It is awaited where it is needed; until then a failure is not unhandled.
   key.catch(() => {});
   const keeping = { blobs: store.blobs, key, asItArrives: push.empty };
-  const pack = await quarantine.index(body, { keeping, signal: push.signal, onProgress: reporter.progress }).catch(explainFullDisk);
+  const pack = await quarantine
+    .index(body, { keeping, announced, signal: push.signal, onProgress: reporter.progress })
+    .catch(explainFullDisk);
   await quarantine.keep(keeping, push.signal).catch(explainFullDisk);
   return { ...pack, blobKey: await key, install: () => quarantine.install() };
 }
