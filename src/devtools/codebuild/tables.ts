@@ -103,6 +103,7 @@ export interface BuildsTable {
   attempts: Generated<number>;
   first_command_at: Date | null;
   machine: string | null;
+  place: string | null;
   isolation: string | null;
   credential_hash: string | null;
   resolved_source_version: string | null;
@@ -116,6 +117,11 @@ export interface BuildsTable {
   batch: string | null;
   batch_build: NullableJson<BatchedBuild>;
   batchspec: string | null;
+}
+
+export interface LeftoversTable {
+  place: string;
+  machine: string;
 }
 
 export interface StartTokensTable {
@@ -134,6 +140,7 @@ declare module '../../platform/platform.ts' {
   interface Tables {
     'codebuild.projects': ProjectsTable;
     'codebuild.builds': BuildsTable;
+    'codebuild.leftovers': LeftoversTable;
     'codebuild.start_tokens': StartTokensTable;
   }
 }

@@ -1,5 +1,6 @@
 /** Taking the next build out of the queue, by one process only. */
 import { createHash, randomBytes } from 'node:crypto';
+import { placeOf } from '../../../platform/place.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { emitPhaseChange } from '../events.ts';
 import type { BuildRow } from '../tables.ts';
@@ -41,6 +42,7 @@ export async function claimNext(platform: Platform): Promise<ClaimedBuild | unde
         credential_hash: hashToken(credentialToken),
         // Known before the machine is made, so that whoever cleans up after a crash finds it.
         machine: `build-${queued.id}-${attempts}`,
+        place: placeOf(platform.config.dataDir),
         deadline: new Date(now.getTime() + (queued.definition.timeoutInMinutes ?? 60) * MINUTE_MS),
       })
       .where('id', '=', queued.id)

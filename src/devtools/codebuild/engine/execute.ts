@@ -1,6 +1,5 @@
 /** A claimed build from PROVISIONING to its end. */
 import { mkdir, rm } from 'node:fs/promises';
-import path from 'node:path';
 import type { Clients } from '../../../platform/aws.ts';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform } from '../../../platform/platform.ts';
@@ -15,6 +14,7 @@ import { AwsWorld } from './aws-world.ts';
 import type { ClaimedBuild } from './claim.ts';
 import { awsVariables, buildVariables, limitsOf } from './environment.ts';
 import { hostTools } from './host-tools.ts';
+import { buildDirectory } from './leftovers.ts';
 import { openCloudWatchSink, openS3Log, type S3Log } from './logs.ts';
 import { LostBuild } from './persist.ts';
 import { endBuild, enterPhases } from './record.ts';
@@ -22,17 +22,12 @@ import { endBuild, enterPhases } from './record.ts';
 /** Between TERM and KILL of a stopped build's commands; StopBuild must be through in two seconds. */
 const STOP_GRACE_MS = 1_000;
 
-/** On this host, for what a build is made of on its way to and from S3. */
-export function buildDirectory(platform: Platform, row: { id: string; attempts: number }): string {
-  return path.join(platform.config.dataDir, 'tmp', `build-${row.id}-${row.attempts}`);
-}
-
 /** Comes back when the build is over and its machine gone. A build that is no longer ours is left as it is. */
 export async function executeBuild(platform: Platform, claimed: ClaimedBuild, abort: AbortController): Promise<void> {
   const { row } = claimed;
   const timeLeft = (row.deadline?.getTime() ?? 0) - platform.now().getTime();
   const timer = setTimeout(() => abort.abort(new BuildInterrupt('TIMED_OUT')), Math.max(0, timeLeft));
-  const directory = buildDirectory(platform, row);
+  const directory = buildDirectory(platform, row.machine ?? '');
   try {
     await mkdir(directory, { recursive: true });
     await new Execution(platform, claimed, abort.signal, directory).run();

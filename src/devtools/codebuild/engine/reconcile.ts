@@ -1,10 +1,9 @@
 /** What must happen to a build that nobody runs: it waits too long, or its process died. */
-import { rm } from 'node:fs/promises';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import type { Reconciler } from '../../../platform/service.ts';
 import type { BuildRow } from '../tables.ts';
 import { QUEUE_TOPIC } from '../topics.ts';
-import { buildDirectory } from './execute.ts';
+import { leaveRest, removeHere } from './leftovers.ts';
 import { endLocked } from './record.ts';
 
 /** A build that takes its process down before the first command would otherwise do so for ever. */
@@ -38,15 +37,15 @@ async function lookAtQueued(platform: Platform, id: string): Promise<void> {
 }
 
 /**
- * For a build whose owner does not run it. The machine goes first: nothing of the old attempt may still run when the record says that it
- * is over or begun anew.
+ * For a build whose owner does not run it. The machine goes first: nothing of the old attempt may still run on this host when the record says
+ * that it is over or begun anew. On a host that is cut off it runs until that one is back.
  */
 export async function takeOver(platform: Platform, dead: BuildRow): Promise<void> {
-  await rm(buildDirectory(platform, dead), { recursive: true, force: true });
-  if (dead.machine) await (await platform.machines.adopt(dead.machine))?.remove();
+  if (dead.machine) await removeHere(platform, dead.machine);
   await platform.transaction(async (tx) => {
     const row = await lock(tx, dead.id, dead.owner);
     if (!row) return;
+    await leaveRest(tx, platform, row);
     if (row.stop_requested_at) return endLocked(tx, platform, row, { status: 'STOPPED', outcome: { status: 'STOPPED', contexts: [] } });
     if (row.first_command_at === null && row.attempts < MAX_ATTEMPTS) return requeue(tx, platform, row);
     await endLocked(tx, platform, row, {
