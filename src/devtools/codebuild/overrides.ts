@@ -79,6 +79,7 @@ function mergeEnvironment(own: BuildDefinition['environment'], request: StartReq
     type: request.environmentTypeOverride ?? own.type,
     image: request.imageOverride ?? own.image,
     computeType: request.computeTypeOverride ?? own.computeType,
+    fleet: request.fleetOverride ?? own.fleet,
     certificate: request.certificateOverride ?? own.certificate,
     privilegedMode: request.privilegedModeOverride ?? own.privilegedMode,
     registryCredential: request.registryCredentialOverride ?? own.registryCredential,

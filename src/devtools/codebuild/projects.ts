@@ -5,12 +5,14 @@ import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { type Check, operation } from '../../platform/service.ts';
 import { describeProject } from './describe.ts';
+import { requireFleet } from './fleets/find.ts';
 import { type Place, projectArn, projectNameOf, projectRefOf } from './names.ts';
 import { newLinkSecret } from './public/links.ts';
 import { checkBadge, checkDefinition, invalid } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
+import { tagMap } from './tags.ts';
 import { CACHE_TOPIC } from './topics.ts';
 
 const PAGE = 100;
@@ -28,6 +30,7 @@ export const createProject = operation('codebuild', 'CreateProject', {
     checkBadge(badgeEnabled, given.source);
     checkDefinition(given);
     await checkServiceRole(ctx, given.serviceRole);
+    await requireFleet(ctx.read, ctx, given.environment);
     const definition = withDefaults(ctx, name, { ...given, badge: { badgeEnabled: badgeEnabled ?? false } });
     const now = ctx.now();
     const row = await ctx.transaction((tx) =>
@@ -61,6 +64,7 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
   async handle(ctx, { name: given, tags, badgeEnabled, ...changes }) {
     const name = projectNameOf(ctx, given);
     if (changes.serviceRole !== undefined) await checkServiceRole(ctx, changes.serviceRole);
+    await requireFleet(ctx.read, ctx, changes.environment);
     const row = await ctx.transaction(async (tx) => {
       const project = await tx.sql
         .selectFrom('codebuild.projects')
@@ -271,10 +275,6 @@ export function artifactDefaults(
       ? { namespaceType: artifacts.namespaceType ?? 'NONE', encryptionDisabled: artifacts.encryptionDisabled ?? false }
       : {}),
   };
-}
-
-function tagMap(tags: { key?: string; value?: string }[] | undefined): Record<string, string> {
-  return Object.fromEntries((tags ?? []).map(({ key = '', value = '' }) => [key, value]));
 }
 
 function defined<T extends object>(value: T): T {

@@ -3,11 +3,12 @@ import { defineService } from '../../platform/service.ts';
 import { batchDeleteBuilds, batchGetBuilds, listBuilds, listBuildsForProject, stopBuild } from './builds.ts';
 import { buildReconciler } from './engine/reconcile.ts';
 import { BuildWorkers } from './engine/workers.ts';
+import { batchGetFleets, createFleet, deleteFleet, listFleets, updateFleet } from './fleets/fleets.ts';
+import { fleetReconciler } from './fleets/reconcile.ts';
+import { FLEET_RECONCILER } from './fleets/tables.ts';
 import { listCuratedEnvironmentImages } from './images/curated-images.ts';
 import { batchGetProjects, createProject, deleteProject, invalidateProjectCache, listProjects, updateProject } from './projects.ts';
 import { updateProjectVisibility } from './public/visibility.ts';
-import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
-import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { REPORT_GROUP_RECONCILER, REPORT_RECONCILER, reportGroupReconciler, reportReconciler } from './reports/deletion.ts';
 import { batchPutCodeCoverages, batchPutTestCases, createReport, updateReport } from './reports/handing-in.ts';
 import { describeCodeCoverages, describeTestCases } from './reports/report-contents.ts';
@@ -21,6 +22,8 @@ import {
 } from './reports/report-groups.ts';
 import { batchGetReports, deleteReport, listReports, listReportsForReportGroup } from './reports/reports.ts';
 import { getReportGroupTrend } from './reports/trend.ts';
+import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
+import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
 import { startLocalCaches } from './storage/local-cache.ts';
 
@@ -65,8 +68,18 @@ export const codebuild = defineService('codebuild', {
     updateReport,
     updateProjectVisibility,
     listCuratedEnvironmentImages,
+    createFleet,
+    updateFleet,
+    deleteFleet,
+    batchGetFleets,
+    listFleets,
   },
-  reconcilers: { [REPORT_RECONCILER]: reportReconciler, [REPORT_GROUP_RECONCILER]: reportGroupReconciler, [RECONCILER]: buildReconciler },
+  reconcilers: {
+    [REPORT_RECONCILER]: reportReconciler,
+    [REPORT_GROUP_RECONCILER]: reportGroupReconciler,
+    [RECONCILER]: buildReconciler,
+    [FLEET_RECONCILER]: fleetReconciler,
+  },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidInputException',
   async start(platform, signal) {

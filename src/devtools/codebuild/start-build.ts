@@ -7,6 +7,7 @@ import type { BatchedBuild } from './batches/tables.ts';
 import { describeBuild } from './describe.ts';
 import { checkProjectLimit, checkQueue, nextTurn } from './engine/queue.ts';
 import { emitPhaseChange, emitStateChange } from './events.ts';
+import { enterFleet, requireFleet } from './fleets/find.ts';
 import { once } from './idempotency.ts';
 import { initiatorOf } from './initiator.ts';
 import { buildArn, type Place, parseBuildId, projectArn, projectNameOf } from './names.ts';
@@ -23,10 +24,9 @@ const MINUTE_MS = 60_000;
 
 export const startBuild = operation('codebuild', 'StartBuild', {
   authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
-  partial: 'debugSessionEnabled and fleetOverride are refused; imageOverride and privilegedModeOverride have no effect on the host’s tools',
+  partial: 'debugSessionEnabled is refused; imageOverride and privilegedModeOverride have no effect on the host’s tools',
   async handle(ctx, input) {
     if (input.debugSessionEnabled) throw invalid('Debug sessions are not available in this installation');
-    if (input.fleetOverride?.fleetArn) throw invalid('Fleets are not available in this installation');
     const name = projectNameOf(ctx, input.projectName);
     if (input.serviceRoleOverride !== undefined) await checkServiceRole(ctx, input.serviceRoleOverride);
     const { idempotencyToken, ...request } = input;
@@ -38,6 +38,7 @@ export const startBuild = operation('codebuild', 'StartBuild', {
           await checkQueue(tx, ctx, ctx.account);
           await checkProjectLimit(tx, project);
           const definition = mergeOverrides(project, request);
+          await requireFleet(tx.sql, ctx, definition.environment);
           return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
         },
       }),
@@ -68,6 +69,7 @@ export const retryBuild = operation('codebuild', 'RetryBuild', {
           await checkQueue(tx, ctx, ctx.account);
           await checkProjectLimit(tx, project);
           const { definition, request } = former;
+          await requireFleet(tx.sql, ctx, definition.environment);
           return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
         },
       }),
@@ -116,6 +118,7 @@ export async function queueBuild(
     .where('project', '=', project.name)
     .executeTakeFirstOrThrow();
   const number = Math.max(builds, (highest ?? 0) + 1);
+  const { fleet, definition } = await enterFleet(tx, project, build.definition);
   const row = await tx.sql
     .insertInto('codebuild.builds')
     .values({
@@ -125,7 +128,7 @@ export async function queueBuild(
       project: project.name,
       project_id: project.id,
       number,
-      definition: JSON.stringify(build.definition),
+      definition: JSON.stringify(definition),
       request: JSON.stringify(build.request),
       status: 'IN_PROGRESS',
       phases: JSON.stringify([submitted, { phaseType: 'QUEUED', startTime: time }]),
@@ -134,6 +137,7 @@ export async function queueBuild(
       queue_deadline: new Date(now.getTime() + (build.definition.queuedTimeoutInMinutes ?? 480) * MINUTE_MS),
       retry: build.retry ? JSON.stringify(build.retry) : null,
       turn: nextTurn(project),
+      fleet,
       batch: build.batch ?? null,
       batch_build: build.batch_build ? JSON.stringify(build.batch_build) : null,
     })

@@ -112,6 +112,8 @@ export interface BuildsTable {
   report_arns: string[] | null;
   exported_variables: NullableJson<{ name: string; value: string }[]>;
   retry: NullableJson<RetryState>;
+  fleet: string | null;
+  in_fleet: Generated<boolean>;
   turn: Generated<string>;
   claim_order: string | null;
   batch: string | null;

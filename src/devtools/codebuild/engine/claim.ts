@@ -28,8 +28,9 @@ export async function claimNext(platform: Platform): Promise<ClaimedBuild | unde
   const owner = platform.processes.id;
   return platform.transaction(async (tx) => {
     const now = platform.now();
-    const queued = await lockNext(tx, platform);
-    if (!queued) return undefined;
+    const next = await lockNext(tx, platform);
+    if (!next) return undefined;
+    const queued = next.row;
     const { phases, completed } = turnTo(queued.phases, 'PROVISIONING', { status: 'SUCCEEDED', contexts: [] }, now);
     const attempts = queued.attempts + 1;
     const row = await tx.sql
@@ -38,6 +39,7 @@ export async function claimNext(platform: Platform): Promise<ClaimedBuild | unde
         owner,
         attempts,
         claim_order: nextClaim,
+        in_fleet: next.inFleet,
         phases: JSON.stringify(phases),
         credential_hash: hashToken(credentialToken),
         // Known before the machine is made, so that whoever cleans up after a crash finds it.

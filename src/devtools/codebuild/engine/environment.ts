@@ -2,7 +2,7 @@
 import type { Platform } from '../../../platform/platform.ts';
 import { buildArn, buildId, logsOf } from '../names.ts';
 import { publicBuildUrl } from '../public/links.ts';
-import type { BuildRow } from '../tables.ts';
+import type { BuildDefinition, BuildRow } from '../tables.ts';
 
 export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildRow): Record<string, string> {
   const { definition } = row;
@@ -54,6 +54,9 @@ const COMPUTE: Record<string, { memoryBytes: number; cpus: number }> = {
 };
 const MAX_PROCESSES = 8192;
 
-export function limitsOf(computeType: string | undefined): { memoryBytes?: number; cpus?: number; pids: number } {
-  return { ...(COMPUTE[computeType ?? ''] ?? {}), pids: MAX_PROCESSES };
+export function limitsOf(environment: BuildDefinition['environment']): { memoryBytes?: number; cpus?: number; pids: number } {
+  const { computeType = '', computeConfiguration: given } = environment ?? {};
+  // The API has memory in GiB.
+  const attributes = { ...(given?.memory && { memoryBytes: given.memory * GIB }), ...(given?.vCpu && { cpus: given.vCpu }) };
+  return { ...(computeType === 'ATTRIBUTE_BASED_COMPUTE' ? attributes : COMPUTE[computeType]), pids: MAX_PROCESSES };
 }

@@ -137,7 +137,7 @@ class Execution {
   async #createMachine(): Promise<void> {
     const { row } = this.#claimed;
     const tools = hostTools(this.#platform.config.dataDir);
-    const limits = limitsOf(row.definition.environment?.computeType);
+    const limits = limitsOf(row.definition.environment);
     const { machines } = this.#platform;
     // A plain process sees all of the host anyway.
     const mounts = machines.name === 'sandbox' ? tools.mounts : [];

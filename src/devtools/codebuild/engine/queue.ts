@@ -5,6 +5,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { mayBegin, roomInFleets } from '../fleets/room.ts';
 import type { BuildRow, ProjectRow } from '../tables.ts';
 
 /** CodeBuild user guide, "Quotas": so many times the builds that may run at once is what may wait. */
@@ -22,16 +23,24 @@ export function nextTurn({ account, id }: Pick<ProjectRow, 'account' | 'id'>): R
 
 export const nextClaim = sql<string>`nextval('codebuild.claim_order')`;
 
+export interface NextBuild {
+  row: BuildRow;
+  /** It takes one of the places of its fleet. */
+  inFleet: boolean;
+}
+
 /** The build to run next, locked; undefined when none waits or none may run. Builds that another process is just taking are passed over. */
-export async function lockNext(tx: Transaction, platform: Pick<Platform, 'config' | 'now'>): Promise<BuildRow | undefined> {
+export async function lockNext(tx: Transaction, platform: Pick<Platform, 'config' | 'now'>): Promise<NextBuild | undefined> {
   for (const account of await waitingAccounts(tx)) {
     if (await isFull(tx, platform, account)) continue;
+    const room = await roomInFleets(tx, account);
     const row = await tx.sql
       .selectFrom('codebuild.builds')
       .selectAll()
       .where('account', '=', account)
       .where('status', '=', 'IN_PROGRESS')
       .where('owner', 'is', null)
+      .where(mayBegin(room))
       .where('queue_deadline', '>', platform.now())
       .orderBy('turn')
       .orderBy('build_order')
@@ -39,7 +48,7 @@ export async function lockNext(tx: Transaction, platform: Pick<Platform, 'config
       .forUpdate()
       .skipLocked()
       .executeTakeFirst();
-    if (row) return row;
+    if (row) return { row, inFleet: row.fleet !== null && room?.get(row.fleet) === 'place' };
   }
   return undefined;
 }

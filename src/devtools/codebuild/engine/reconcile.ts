@@ -68,6 +68,7 @@ async function requeue(tx: Transaction, platform: Platform, row: BuildRow): Prom
     .set({
       owner: null,
       machine: null,
+      in_fleet: false,
       credential_hash: null,
       deadline: null,
       resolved_source_version: null,

@@ -1,11 +1,12 @@
 /** How a build's rows change: always phase, status, event and wake-up in one transaction, and only by the process that owns the build. */
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { emitPhaseChange, emitStateChange } from '../events.ts';
+import { FLEET_RECONCILER } from '../fleets/tables.ts';
 import { abandonReports } from '../reports/handing-in.ts';
 import type { FinalStatus, PhaseOutcome, PhaseType } from '../runner/outcome.ts';
 import type { PhaseStep } from '../runner/world.ts';
 import type { BuildRow, StoredArtifact, StoredPhase } from '../tables.ts';
-import { overTopic } from '../topics.ts';
+import { overTopic, QUEUE_TOPIC } from '../topics.ts';
 import { scheduleRetry } from './auto-retry.ts';
 import { LostBuild, persist } from './persist.ts';
 
@@ -76,6 +77,14 @@ export async function endLocked(tx: Transaction, platform: Platform, row: BuildR
   await emitStateChange(tx, after);
   await scheduleRetry(tx, platform, after, ending.retry);
   await tx.signal(overTopic(row.id));
+  if (row.fleet !== null) await leaveFleet(tx, row.fleet);
+}
+
+/** Another build may take its place, in whichever process; or the fleet only waited for it to be deleted. */
+async function leaveFleet(tx: Transaction, fleet: string): Promise<void> {
+  await tx.signal(QUEUE_TOPIC);
+  const { status } = (await tx.sql.selectFrom('codebuild.fleets').select('status').where('id', '=', fleet).executeTakeFirst()) ?? {};
+  if (status === 'PENDING_DELETION') await tx.reconcile(FLEET_RECONCILER, fleet);
 }
 
 async function lockOwned(tx: Transaction, build: { id: string; owner: string }): Promise<BuildRow> {

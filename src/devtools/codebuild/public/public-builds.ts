@@ -102,7 +102,7 @@ export async function publicArtifact(
   platform: Platform,
   project: ProjectRow,
   row: BuildRow,
-): Promise<{ name: string; body: unknown } | undefined> {
+): Promise<{ name: string; body: Readable | Uint8Array | undefined } | undefined> {
   const location = row.artifacts?.location;
   const clients = location ? await asReader(platform, project) : undefined;
   if (!location || !clients) return undefined;
