@@ -28,6 +28,8 @@ export interface Config {
     deliverySeconds: number;
     digestSeconds: number;
   };
+  /** So many seconds a process that is told to stop lets its builds go on, before it gives them up. */
+  drainSeconds: number;
   /** Builds of one account that may run at once, over all processes; five times as many may wait. 0: as many as there are slots. */
   concurrentBuilds: number;
   /** Local caches of builds on this worker may take so much, in bytes; 0: none are kept. */
@@ -131,6 +133,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
         bitbucket: gitProvider('BITBUCKET', env, 'https://bitbucket.org', () => 'https://api.bitbucket.org/2.0'),
       },
       endpoints: { http: '', https: undefined, ssh: undefined },
+      drainSeconds: count('PENSTOCK_DRAIN_SECONDS', env, 0),
       concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
       buildCacheBytes: wholeNumber('PENSTOCK_BUILD_CACHE_BYTES', env.PENSTOCK_BUILD_CACHE_BYTES || BUILD_CACHE_BYTES),
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),

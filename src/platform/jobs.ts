@@ -69,16 +69,17 @@ export async function startJobs(platform: Platform, pool: pg.Pool, services: Ser
   await sweep();
   const tidy = guard(log, 'drop unused queues', () => dropUnusedQueues(pool));
   const timers = [setInterval(sweep, SWEEP_MS), setInterval(look, LOOK_FOR_DEAD_MS), setInterval(tidy, TIDY_MS)];
-  for (const service of services) {
+  const started = services.map((service) =>
     service
       .start?.(platform, stopping.signal)
-      .catch((error) => log.error({ error, service: service.name }, 'a service could not start its work'));
-  }
+      .catch((error) => log.error({ error, service: service.name }, 'a service could not start its work')),
+  );
   return {
     async stop() {
       for (const timer of timers) clearInterval(timer);
       stopping.abort();
       await runner.stop();
+      await Promise.all(started.map(async (service) => (await service)?.()));
     },
   };
 }

@@ -123,8 +123,11 @@ export interface Service {
   readonly schema: URL | undefined;
   /** How this service words a broken model constraint, where it differs from the common form. */
   readonly validationErrors: ValidationStyle;
-  /** Runs once in each process that works (not `--role api`), after start; for leases and adoption. Must return promptly. */
-  readonly start: ((platform: Platform, signal: AbortSignal) => Promise<void>) | undefined;
+  /**
+   * Runs once in each process that works (not `--role api`), after start; for leases and adoption. Must return promptly. `signal` says that the
+   * process stops; it then waits for the function that start answered, if it did.
+   */
+  readonly start: ((platform: Platform, signal: AbortSignal) => Promise<void | (() => Promise<void>)>) | undefined;
   /** Runs when a new account is made (also the first), in the same transaction; e.g. the default event bus. */
   readonly accountCreated: ((tx: Transaction, account: string) => Promise<void>) | undefined;
 }
@@ -144,7 +147,7 @@ export function defineService(
     subscriptions?: Record<string, JobHandler>;
     schema?: URL;
     validationErrors?: ValidationStyle;
-    start?: (platform: Platform, signal: AbortSignal) => Promise<void>;
+    start?: (platform: Platform, signal: AbortSignal) => Promise<void | (() => Promise<void>)>;
     accountCreated?: (tx: Transaction, account: string) => Promise<void>;
   },
 ): Service {

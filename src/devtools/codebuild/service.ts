@@ -83,7 +83,7 @@ export const codebuild = defineService('codebuild', {
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidInputException',
   async start(platform, signal) {
-    new BuildWorkers(platform).start(signal);
+    return new BuildWorkers(platform).start(signal);
     startLocalCaches(platform, signal);
   },
 });
