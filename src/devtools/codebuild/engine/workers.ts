@@ -62,7 +62,7 @@ export class BuildWorkers {
 
   /** `PENSTOCK_DRAIN_SECONDS` for builds to end by themselves. */
   async #drain(): Promise<void> {
-    await this.#filling;
+    await Promise.race([this.#filling, delay(GIVE_UP_MS, undefined, { ref: false })]);
     const ended = () => Promise.all([...this.#running.values()].map((running) => running.over));
     await Promise.race([ended(), delay(this.#platform.config.drainSeconds * 1000, undefined, { ref: false })]);
     // Whoever comes next treats them as a crash would: started over if no command had run, else ended.
@@ -72,6 +72,7 @@ export class BuildWorkers {
 
   /** Claims builds until the slots or the queue are used up. Safe to call at any time. */
   fill(): void {
+    if (this.#closed) return;
     this.#again = true;
     this.#filling ??= this.#fill().finally(() => {
       this.#filling = undefined;
