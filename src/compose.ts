@@ -201,6 +201,7 @@ async function openDoors(gateway: Gateway, ports: Ports, hostKeys: HostKey[], un
     '*.amazonaws.com',
     `*.${config.region}.amazonaws.com`,
     `*.s3.amazonaws.com`,
+    ...(config.publicUrl ? [new URL(config.publicUrl).hostname] : []),
   ];
   const { certificate, privateKey } = await serverCertificate(config.dataDir, keyring, authority, [...new Set([...names, told])]);
   const https = await listen(gateway, { host, port: ports.https, tls: { cert: certificate, key: privateKey } }).catch(

@@ -7,6 +7,7 @@ import { gitStore } from '../../git/store.ts';
 import { asRecords, batchedChange } from '../../platform/database/batch.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
+import { publicEndpoints } from '../../platform/public-endpoints.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { retireLfsObjects } from './lfs-objects.ts';
@@ -200,7 +201,7 @@ async function forget(platform: Platform, id: string): Promise<void> {
 }
 
 function describe(ctx: Pick<RequestContext, 'config'>, repository: Repository): ShapeOf<'codecommit', 'RepositoryMetadata'> {
-  const { endpoints } = ctx.config;
+  const { http, ssh } = publicEndpoints(ctx.config);
   const path = `/v1/repos/${repository.name}`;
   return {
     accountId: repository.account,
@@ -210,8 +211,8 @@ function describe(ctx: Pick<RequestContext, 'config'>, repository: Repository): 
     defaultBranch: repository.default_branch ?? undefined,
     lastModifiedDate: repository.updated_at,
     creationDate: repository.created_at,
-    cloneUrlHttp: `${endpoints.http}${path}`,
-    cloneUrlSsh: endpoints.ssh && `${endpoints.ssh}${path}`,
+    cloneUrlHttp: `${http}${path}`,
+    cloneUrlSsh: ssh && `${ssh}${path}`,
     Arn: repositoryArn(repository, repository.name),
     kmsKeyId: repository.kms_key_id ?? undefined,
   };

@@ -9,6 +9,7 @@ import { protocolVersion } from '../../git/upload.ts';
 import { uploadSession } from '../../git/upload-session.ts';
 import { AwsError } from '../../platform/errors.ts';
 import type { Principal } from '../../platform/principal.ts';
+import { publicEndpoints } from '../../platform/public-endpoints.ts';
 import { streamed } from '../../platform/stream-garbage.ts';
 import type { Gateway } from '../exchange.ts';
 import type { GitAccess } from './git-access.ts';
@@ -101,7 +102,7 @@ async function showWayToLargeFiles(client: SshClient, channel: ServerChannel, na
     const { keyring, config, now } = gateway.platform;
     const leave = { kind: 'ssh-key', operation, keyId, repositoryName: name } as const;
     const way = {
-      href: `${config.endpoints.http}/v1/repos/${name}/info/lfs`,
+      href: `${publicEndpoints(config).http}/v1/repos/${name}/info/lfs`,
       header: { Authorization: sealLeave(keyring, leave, now()) },
       expires_in: LFS_TOKEN_SECONDS,
     };
