@@ -136,6 +136,26 @@ describe('a project shared by its resource policy', () => {
   });
 });
 
+describe('a shared report group', () => {
+  it('is seen by the other account, and not changed', async () => {
+    const { reportGroup } = await owner.createReportGroup({ name: 'tests', type: 'TEST', exportConfig: { exportConfigType: 'NO_EXPORT' } });
+    const arn = reportGroup!.arn!;
+    await refused(guest.batchGetReportGroups({ reportGroupArns: [arn] }), 'AccessDeniedException');
+    const actions = ['codebuild:BatchGetReportGroups', 'codebuild:BatchGetReports', 'codebuild:ListReportsForReportGroup'];
+    await owner.putResourcePolicy({ resourceArn: arn, policy: policy('x', { Action: actions, Resource: arn }) });
+    assert.equal((await guest.batchGetReportGroups({ reportGroupArns: [arn] })).reportGroups![0]!.name, 'tests');
+    assert.deepEqual((await guest.listReportsForReportGroup({ reportGroupArn: arn })).reports, []);
+    assert.deepEqual((await guest.listSharedReportGroups({})).reportGroups, [arn]);
+    assert.ok(!(await guest.listSharedProjects({})).projects!.includes(arn));
+    await refused(guest.deleteReportGroup({ arn }), 'AccessDeniedException');
+    await refused(
+      owner.putResourcePolicy({ resourceArn: arn, policy: policy('x', { Resource: arn }) }),
+      'InvalidInputException',
+      /codebuild:BatchGetProjects cannot be shared/,
+    );
+  });
+});
+
 describe('ListSharedProjects', () => {
   it('sorts and pages', async () => {
     const names = ['list-b', 'list-c', 'list-a'];
