@@ -144,6 +144,7 @@ class MemoryWorld implements World {
     if (secret === undefined) throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
     return secret;
   };
+  gitCredentialHelper = async () => ({});
   restoreCache = async () => {};
   saveCache: World['saveCache'] = async (machine, { key, fallbackKeys }: CacheKeys, paths, _log, signal) => {
     const selections = await cacheSelections(machine, paths, machine.workdir, signal);

@@ -3,11 +3,14 @@ import type { Credentials } from '../../platform/aws.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { hashToken } from './engine/claim.ts';
 
+/** The user name under which git in a build shows the build's token as its password. */
+export const BUILD_GIT_USER = 'codebuild';
+
 /** Undefined once the build is over, whatever the token. */
 export async function buildCredentials(
   platform: Platform,
   token: string,
-): Promise<{ credentials: Credentials; roleArn: string } | undefined> {
+): Promise<{ credentials: Credentials; roleArn: string; region: string } | undefined> {
   const row = await platform.read
     .selectFrom('codebuild.builds')
     .select(['id', 'region', 'definition'])
@@ -22,5 +25,5 @@ export async function buildCredentials(
     sessionName: `AWSCodeBuild-${row.id}`,
     region: row.region,
   });
-  return { credentials, roleArn: role };
+  return { credentials, roleArn: role, region: row.region };
 }

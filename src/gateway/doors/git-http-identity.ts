@@ -1,7 +1,9 @@
-/** Who speaks git over HTTP, and in which region: always Basic, in one of the three forms that CodeCommit's clients send. */
+/** Who speaks git over HTTP, and in which region: always Basic, in one of the three forms that CodeCommit's clients send, or with a build's token. */
 import type { FastifyRequest } from 'fastify';
+import { BUILD_GIT_USER, buildCredentials } from '../../devtools/codebuild/credentials.ts';
 import type { Repository } from '../../devtools/codecommit/repository.ts';
 import { AwsError } from '../../platform/errors.ts';
+import type { Principal } from '../../platform/principal.ts';
 import type { Gateway } from '../exchange.ts';
 import { parseGitCredential, verifyGitCredential } from '../git-credential.ts';
 import type { GitCaller } from './git-access.ts';
@@ -25,9 +27,9 @@ export async function identifyGitCaller(
   const origin = { sourceIp: request.raw.socket.remoteAddress ?? '', userAgent: String(request.headers['user-agent'] ?? '') };
   const signed = parseGitCredential(credentials.user, credentials.password);
   if (!signed) {
-    const principal = await gateway.access.gitPassword(credentials.user, credentials.password);
+    const { principal, regions = [] } = await principalOf(gateway, credentials);
     if (!principal) throw new UnauthenticatedError('The user name or password is not valid.');
-    const { region, repository } = await findRepository(gateway, principal, name, told);
+    const { region, repository } = await findRepository(gateway, principal, name, [...told, ...regions]);
     return { caller: createCaller(gateway, principal, region, origin), repository };
   }
   const known = await gateway.access.credentials(signed.accessKeyId, signed.sessionToken);
@@ -39,6 +41,18 @@ export async function identifyGitCaller(
     .find((each) => each !== undefined);
   if (region === undefined) throw denied('The request signature does not match, or it has expired.');
   return { caller: createCaller(gateway, known.principal, region, origin), repository: repositories.get(region) };
+}
+
+/** By a password of IAM, or by the token of a running build, which stands for the project's service role. */
+async function principalOf(
+  gateway: Gateway,
+  { user, password }: { user: string; password: string },
+): Promise<{ principal: Principal | undefined; regions?: string[] }> {
+  if (user !== BUILD_GIT_USER) return { principal: await gateway.access.gitPassword(user, password) };
+  const build = await buildCredentials(gateway.platform, password);
+  if (!build) return { principal: undefined };
+  const known = await gateway.access.credentials(build.credentials.accessKeyId, build.credentials.sessionToken);
+  return typeof known === 'string' ? { principal: undefined } : { principal: known.principal, regions: [build.region] };
 }
 
 /** None when the host is not one of AWS's. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseOnFailure } from './on-failure.ts';
-import { parseBuildspec, parseSecretReference } from './parse.ts';
+import { parseBuildspec } from './parse.ts';
+import { parseSecretReference } from './secret-reference.ts';
 
 const FULL = `
 version: 0.2

@@ -3,35 +3,21 @@ import {
   type ArtifactSet,
   type Artifacts,
   type Buildspec,
-  type BuildspecEnv,
   type Cache,
   PHASE_NAMES,
   type Phase,
   type PhaseName,
   type Report,
-  type SecretReference,
-  type Shell,
 } from './buildspec.ts';
 import { parseOnFailure } from './on-failure.ts';
+import { readEnv } from './read-env.ts';
 import { flagAt, has, lineAt, mapAt, stringMapAt, textAt, textsAt } from './reader.ts';
+import { unknownKeys } from './unknown-keys.ts';
 import { BuildspecError, parseYaml, type YamlMap } from './yaml-tree.ts';
 
 export { BuildspecError } from './yaml-tree.ts';
 
-const TOP_LEVEL = new Set([
-  'version',
-  'run-as',
-  'env',
-  'proxy',
-  'batch',
-  'phases',
-  'reports',
-  'artifacts',
-  'cache',
-  'environment_variables',
-]);
 const MAX_FALLBACK_KEYS = 5;
-const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** Throws BuildspecError, whose message is what CodeBuild shows after `YAML_FILE_ERROR: `. */
 export function parseBuildspec(source: string): Buildspec {
@@ -39,17 +25,18 @@ export function parseBuildspec(source: string): Buildspec {
   if (root.kind !== 'map') throw new BuildspecError('wrong number of container tags, expected 1');
   const version = readVersion(root);
   const phases = readPhases(root);
+  const warnings = unknownKeys(root);
   return {
     version,
     runAs: readUser(root),
-    env: readEnv(mapAt(root, 'env'), version === '0.1' ? mapAt(root, 'environment_variables') : undefined),
+    env: readEnv(root, version, warnings),
     phases,
     reports: readReports(mapAt(root, 'reports')),
     artifacts: has(root, 'artifacts') ? readArtifacts(mapAt(root, 'artifacts')) : undefined,
-    cache: has(root, 'cache') ? readCache(mapAt(root, 'cache')) : undefined,
+    cache: has(root, 'cache') ? readCache(mapAt(root, 'cache'), warnings) : undefined,
     proxy: readProxy(mapAt(root, 'proxy')),
     hasBatch: has(root, 'batch'),
-    warnings: unknownKeys(root),
+    warnings,
   };
 }
 
@@ -63,62 +50,6 @@ function readVersion(root: YamlMap): '0.1' | '0.2' {
   const version = textAt(root, 'version') ?? '';
   if (version === '0.1' || version === '0.2') return version;
   throw new BuildspecError(`invalid buildspec \`version\` specified: ${version}, see documentation`);
-}
-
-/** `old`: version 0.1's `environment_variables`, which called the plain ones `plaintext`. */
-function readEnv(env: YamlMap, old: YamlMap | undefined): BuildspecEnv {
-  const exportedVariables = textsAt(env, 'exported-variables');
-  for (const name of exportedVariables) checkVariableName(name, lineAt(env, 'exported-variables'));
-  const variables = new Map([...(old ? stringMapAt(old, 'plaintext') : []), ...stringMapAt(env, 'variables')]);
-  const parameterStore = stringMapAt(env, 'parameter-store');
-  const secretsManager = readSecrets(env);
-  for (const section of [variables, parameterStore, secretsManager]) {
-    for (const name of section.keys()) checkVariableName(name, env.line);
-  }
-  return {
-    shell: readShell(env),
-    variables,
-    parameterStore,
-    secretsManager,
-    exportedVariables,
-    gitCredentialHelper: flagAt(env, 'git-credential-helper'),
-  };
-}
-
-function checkVariableName(name: string, line: number): void {
-  if (!VARIABLE_NAME.test(name)) throw new BuildspecError(`invalid environment variable name '${name}' at line ${line}`);
-}
-
-function readShell(env: YamlMap): Shell {
-  const text = textAt(env, 'shell');
-  switch (text) {
-    case undefined:
-    case '/bin/sh':
-    case 'sh':
-      return 'sh';
-    case 'bash':
-    case '/bin/bash':
-      return 'bash';
-    case 'powershell.exe':
-    case 'cmd.exe':
-      throw new BuildspecError(`shell ${text} is only available in Windows build environments, at line ${lineAt(env, 'shell')}`);
-    default:
-      throw new BuildspecError(`invalid shell '${text}' at line ${lineAt(env, 'shell')}. Expecting: /bin/sh,bash`);
-  }
-}
-
-function readSecrets(env: YamlMap): Map<string, SecretReference> {
-  const secrets = new Map<string, SecretReference>();
-  for (const [name, reference] of stringMapAt(env, 'secrets-manager')) secrets.set(name, parseSecretReference(reference));
-  return secrets;
-}
-
-/** `id[:json-key[:version-stage[:version-id]]]`, where the id may be an ARN, which itself has seven fields. */
-export function parseSecretReference(reference: string): SecretReference {
-  const fields = reference.split(':');
-  const idFields = reference.startsWith('arn:') ? 7 : 1;
-  const [jsonKey, versionStage, versionId] = fields.slice(idFields).map((field) => field || undefined);
-  return { id: fields.slice(0, idFields).join(':'), jsonKey, versionStage, versionId };
 }
 
 function readPhases(root: YamlMap): Buildspec['phases'] {
@@ -196,7 +127,7 @@ function readArtifactSet(map: YamlMap, label: string): ArtifactSet {
   };
 }
 
-function readCache(map: YamlMap): Cache {
+function readCache(map: YamlMap, warnings: string[]): Cache {
   const action = textAt(map, 'action');
   if (action !== undefined && action !== 'restore' && action !== 'save') {
     throw new BuildspecError(`invalid cache action '${action}' at line ${lineAt(map, 'action')}. Expecting: restore,save`);
@@ -207,16 +138,12 @@ function readCache(map: YamlMap): Cache {
       `fallback-keys has ${fallbackKeys.length} keys at line ${lineAt(map, 'fallback-keys')}, the most is ${MAX_FALLBACK_KEYS}`,
     );
   }
+  if (fallbackKeys.length > 0 && !has(map, 'key')) {
+    warnings.push(`Ignoring fallback-keys on line ${lineAt(map, 'fallback-keys')} of the buildspec: there is no key`);
+  }
   return { key: textAt(map, 'key'), fallbackKeys, action, paths: textsAt(map, 'paths') };
 }
 
 function readProxy(map: YamlMap): Buildspec['proxy'] {
   return { uploadArtifacts: flagAt(map, 'upload-artifacts'), logs: flagAt(map, 'logs') };
-}
-
-/** CodeBuild passes over keys that it does not know; so do we, but the log says so. */
-function unknownKeys(root: YamlMap): string[] {
-  return [...root.entries]
-    .filter(([key]) => !TOP_LEVEL.has(key))
-    .map(([key, { line }]) => `Ignoring unknown key '${key}' on line ${line} of the buildspec`);
 }

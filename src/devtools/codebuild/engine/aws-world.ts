@@ -6,6 +6,7 @@ import type { CacheKeys, CachePath } from '../runner/caching.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
+import { credentialHelper } from '../sources/credential-helper.ts';
 import { fetchSources, type SourceContext } from '../sources/fetch.ts';
 import { asStream } from '../sources/s3.ts';
 import { S3Cache } from '../storage/cache.ts';
@@ -69,6 +70,10 @@ export class AwsWorld implements World {
     const asked = ({ Name, ARN, Selector = '' }: (typeof Parameters)[number]) =>
       names.filter((name) => name === `${Name}${Selector}` || name === `${ARN}${Selector}`);
     return new Map(Parameters.flatMap((parameter) => asked(parameter).map((name) => [name, parameter.Value!] as const)));
+  }
+
+  gitCredentialHelper(): Promise<Record<string, string>> {
+    return credentialHelper(this.#context);
   }
 
   async fetchSecret({ id, versionStage, versionId }: SecretReference): Promise<string> {

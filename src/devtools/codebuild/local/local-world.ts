@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import { packSelected } from '../runner/collect.ts';
+import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure, type PhaseOutcome, type PhaseType } from '../runner/outcome.ts';
 import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
 import { drain, forEachEntry } from '../runner/zip.ts';
@@ -58,6 +59,11 @@ export class LocalWorld implements World {
 
   async fetchParameters(names: string[]): Promise<Map<string, string>> {
     throw notHere(`the parameters ${names.join(', ')}`);
+  }
+
+  async gitCredentialHelper(log: BuildLog): Promise<Record<string, string>> {
+    log.agent('git-credential-helper has no effect without a server');
+    return {};
   }
 
   async fetchSecret({ id }: { id: string }): Promise<string> {

@@ -84,11 +84,13 @@ class BuildRun {
     log.agent(`CODEBUILD_SRC_DIR=${sources.directory}`);
     const spec = await loadBuildspec(this.#options, sources.directory);
     for (const warning of spec.warnings) log.agent(warning);
+    if (spec.proxy.uploadArtifacts || spec.proxy.logs)
+      log.agent('The proxy section of the buildspec has no effect: artifacts and logs do not leave through the network of the build');
     log.agent('Processing environment variables');
     const secrets = await fetchSecrets(spec, request.variables, world);
     for (const secret of Object.values(secrets)) log.masker.add(secret);
-    const env = { ...this.#environment(spec, sources.env, sources.directory), ...secrets };
-    await selectRuntimes(machine, spec.phases.install?.runtimeVersions ?? new Map(), env, log, signal);
+    const helper = spec.env.gitCredentialHelper ? await world.gitCredentialHelper(log) : {};
+    const env = { ...helper, ...this.#environment(spec, sources.env, sources.directory), ...secrets };
     const shell = await BuildShell.open(
       {
         machine,
@@ -105,6 +107,7 @@ class BuildRun {
     );
     const prepared: Prepared = { spec, shell, sourceDirectory: sources.directory, secretNames: Object.keys(secrets) };
     try {
+      await selectRuntimes({ machine, log, signal, shell, env, wanted: spec.phases.install?.runtimeVersions ?? new Map() });
       log.agent(`Moving to directory ${sources.directory}`);
       await this.#restoreCache(prepared);
       log.agent('Registering with agent');
@@ -121,12 +124,10 @@ class BuildRun {
     const own: Record<string, string> = {};
     for (const variable of request.variables)
       if (variable.type === undefined || variable.type === 'PLAINTEXT') own[variable.name] = variable.value;
-    const helper = spec.env.gitCredentialHelper ? GIT_CREDENTIAL_HELPER : {};
     const { env, defaults } = request;
     return {
       ...defaults,
       ...Object.fromEntries(spec.env.variables),
-      ...helper,
       ...own,
       ...env,
       ...sourceEnv,
@@ -217,7 +218,11 @@ class BuildRun {
   }
 
   async #exportedVariables(prepared: Prepared): Promise<BuildResult['exportedVariables']> {
-    const names = prepared.spec.env.exportedVariables.filter((name) => !prepared.secretNames.includes(name));
+    const names: string[] = [];
+    for (const name of prepared.spec.env.exportedVariables) {
+      if (!name.startsWith('AWS_') && !prepared.secretNames.includes(name)) names.push(name);
+      else this.#options.log.agent(`The variable ${name} is not exported: it holds a secret, or its name begins with AWS_`);
+    }
     if (names.length === 0 || this.#options.signal.aborted) return [];
     // Each value ends at the mark that follows it, since values may hold anything but NUL, which `$( )` would drop.
     const script = names.map((name) => `printf '%s\\036' "\${${name}-}"`).join('\n');
@@ -265,11 +270,3 @@ function hasCommands(spec: Buildspec, name: PhaseName): boolean {
 function sourceNumber(): string {
   return String(Math.floor(Math.random() * 1e9)).padStart(9, '0');
 }
-
-const GIT_CREDENTIAL_HELPER = {
-  GIT_CONFIG_COUNT: '2',
-  GIT_CONFIG_KEY_0: 'credential.helper',
-  GIT_CONFIG_VALUE_0: '!f() { aws codecommit credential-helper "$1" --ignore-host-check; }; f',
-  GIT_CONFIG_KEY_1: 'credential.UseHttpPath',
-  GIT_CONFIG_VALUE_1: 'true',
-};

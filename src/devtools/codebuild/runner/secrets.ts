@@ -1,7 +1,7 @@
 /** Variables whose values live in Parameter Store or Secrets Manager: fetched as the service role, and hidden in the log. */
 import { AwsError } from '../../../platform/errors.ts';
 import type { Buildspec, SecretReference } from '../buildspec/buildspec.ts';
-import { parseSecretReference } from '../buildspec/parse.ts';
+import { parseSecretReference, SECRET_FORM } from '../buildspec/secret-reference.ts';
 import { BuildFailure } from './outcome.ts';
 import type { World } from './world.ts';
 
@@ -29,7 +29,11 @@ export async function fetchSecrets(
     parameters.delete(name);
     secrets.delete(name);
     if (type === 'PARAMETER_STORE') parameters.set(name, value);
-    if (type === 'SECRETS_MANAGER') secrets.set(name, parseSecretReference(value));
+    if (type === 'SECRETS_MANAGER') {
+      const reference = parseSecretReference(value);
+      if (!reference) throw new BuildFailure('Secrets Manager Error', `${value} is no reference to a secret (${SECRET_FORM}), for ${name}`);
+      secrets.set(name, reference);
+    }
   }
   return { ...(await valuesOfParameters(parameters, world)), ...(await valuesOfSecrets(secrets, world)) };
 }

@@ -52,6 +52,14 @@ export class BuildShell {
     return this.#session(user).run({ mode: this.#options.keepState ? 'keep' : 'fresh', file: name, succeeding: this.succeeding });
   }
 
+  /** Runs a script like a command of the build: what it changes stays. */
+  async runScript(script: string): Promise<CommandResult> {
+    this.#serial += 1;
+    const name = `script-${this.#serial}`;
+    await this.#options.machine.put(`${this.#options.directory}/commands`, packFiles({ [name]: script }));
+    return this.run(name);
+  }
+
   /**
    * What `script` writes on standard output, with the build's variables and directory as they are now, and without changing them. It goes by
    * a file, since background jobs may be writing to the log at the same time. Undefined when the script fails.

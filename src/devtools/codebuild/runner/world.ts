@@ -64,6 +64,8 @@ export interface World {
   fetchBuildspec(arn: string, signal: AbortSignal): Promise<string>;
   /** Decrypted values of Parameter Store, at most ten; those that are not there are left out. */
   fetchParameters(names: string[]): Promise<Map<string, string>>;
+  /** Variables by which git in the build's commands gets at the repositories that the build may read. */
+  gitCredentialHelper(log: BuildLog): Promise<Record<string, string>>;
   /** The whole text of a secret. */
   fetchSecret(reference: SecretReference): Promise<string>;
   restoreCache(machine: Machine, keys: CacheKeys, paths: CachePath[], log: BuildLog, signal: AbortSignal): Promise<void>;
