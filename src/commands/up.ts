@@ -23,6 +23,7 @@ export function addServerOptions(command: Command): Command {
         'auto',
         'process',
         'sandbox',
+        'docker',
         'dummy',
       ]),
     )

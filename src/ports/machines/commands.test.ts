@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Bench, finish, readTar, sh, tarOf, underWay } from './contract-bench.ts';
 import { ExecStartError } from './port.ts';
-import { Bench, finish, readTar, realSubjects, sh, tarOf, underWay, whyNot } from './test-subjects.ts';
+import { realSubjects, whyNot } from './test-subjects.ts';
 
 for (const subject of realSubjects) {
   describe(`commands: ${subject.name}`, { skip: await whyNot(subject) }, () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { finish } from './contract-bench.ts';
 import { createDummyMachines } from './dummy.ts';
 import { ExecStartError } from './port.ts';
-import { finish } from './test-subjects.ts';
 
 const spec = { id: 'm', env: {}, network: 'host' } as const;
 

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { Bench, finish, leftovers, nothing, realSubjects, sh, tarOf, underWay, whyNot } from './test-subjects.ts';
+import { Bench, finish, sh, tarOf, underWay } from './contract-bench.ts';
+import { leftovers, nothing, realSubjects, whyNot } from './test-subjects.ts';
 
 const mib = 1024 * 1024;
 

@@ -5,7 +5,7 @@ import { createSandboxMachines } from './sandbox.ts';
 
 export interface MachinesOptions {
   /** 'auto' is the sandbox where it works and plain processes where it does not. */
-  kind: 'auto' | 'process' | 'sandbox' | 'dummy';
+  kind: 'auto' | 'process' | 'sandbox' | 'docker' | 'dummy';
   /** Machines live in `machines/` below it. */
   dataDir: string;
   log: { warn(details: object, message: string): void };
@@ -20,6 +20,9 @@ export async function createMachines({ kind, dataDir, log }: MachinesOptions): P
       return createProcessMachines({ dataDir });
     case 'sandbox':
       return createSandboxMachines({ dataDir });
+    case 'docker':
+      // Loaded only where it is wanted: the others start without it.
+      return (await import('./docker/index.ts')).createDockerMachines({ dataDir, env: process.env });
     case 'auto':
       return await sandboxOrProcess(dataDir, log);
   }

@@ -5,13 +5,15 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
+import { Bench, finish, sh } from './contract-bench.ts';
 import { scan } from './proc.ts';
 import type { MachineState } from './state.ts';
-import { Bench, finish, leftovers, nothing, realSubjects, sh, whyNot } from './test-subjects.ts';
+import { leftovers, nothing, realSubjects, whyNot } from './test-subjects.ts';
 
 /** A server that makes two machines, starts commands in them, says so, and then waits to be killed. */
 const server = `
-const { realSubjects, sh } = await import(process.argv[1]);
+const { realSubjects } = await import(process.argv[1]);
+const { sh } = await import(process.argv[4]);
 const driver = realSubjects.find(({ name }) => name === process.argv[2]).open(process.argv[3]);
 const limits = { pids: 100, memoryBytes: 2 ** 28 };
 for (const id of ['claimed', 'lost']) {
@@ -35,7 +37,8 @@ for (let count = 0; ; count++) await driver.create({ id: 'machine-' + count, env
 
 async function killedServer(script: string, name: string, dataDir: string, delayMs: number): Promise<void> {
   const support = new URL('./test-subjects.ts', import.meta.url).href;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script, support, name, dataDir], {
+  const bench = new URL('./contract-bench.ts', import.meta.url).href;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, support, name, dataDir, bench], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

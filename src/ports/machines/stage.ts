@@ -10,11 +10,28 @@ export interface Stage {
   hasInput: boolean;
 }
 
+/** Which ways lead from a stage to the server; shell words and redirections. */
+export interface StageEnds {
+  /** The command that reports `text`, a shell word. */
+  report(text: string): string;
+  /** Redirections of the command, for its input and so that it does not inherit the report's way. */
+  redirect(hasInput: boolean): string;
+  /** Variables that the shell itself was started with and the command shall not see. */
+  unset: string[];
+}
+
 /** File descriptors of the shell that runs the stage. Its own script comes by standard input. */
 export const statusFd = 3;
 export const inputFd = 4;
 /** What the stage writes to {@link statusFd} just before it becomes the command; anything else is the reason why it could not. */
 export const started = 'started';
+
+/** The ways of a stage on this host: file descriptors of its own, the script by standard input. */
+const localEnds: StageEnds = {
+  report: (text) => `printf %s ${text} >&${statusFd}`,
+  redirect: (hasInput) => `<${hasInput ? `&${inputFd}` : '/dev/null'} ${statusFd}>&- ${inputFd}<&-`,
+  unset: [markName],
+};
 
 /** Linux's limits for one string and for all of the arguments and environment (with the default stack limit); execve(2). */
 const maxString = 128 * 1024 - 1;
@@ -27,7 +44,7 @@ const maxTotal = 2 * 1024 * 1024 - 4096;
  * secrets. The shells and tools that run outside on the way never see the command's environment: an LD_PRELOAD in it would be theirs too.
  * The checks before the start tell "could not be started" from a command that itself ends with 126 or 127.
  */
-export function stageScript(stage: Stage): string {
+export function stageScript(stage: Stage, ends: StageEnds = localEnds): string {
   const { argv, cwd, env } = stage;
   const program = argv[0];
   if (!program) throw new ExecStartError('no command given');
@@ -39,15 +56,15 @@ export function stageScript(stage: Stage): string {
     ? `[ -f ${quote(program)} ] && [ -x ${quote(program)} ]`
     : `command -v ${quote(program)} >/dev/null 2>&1`;
   return [
-    `refuse() { printf %s "$1" >&${statusFd}; exit 126; }`,
+    `refuse() { ${ends.report('"$1"')}; exit 126; }`,
     'umask 022',
     'ulimit -c 0',
     `cd ${quote(cwd)} 2>/dev/null || refuse ${quote(`cannot enter the directory ${cwd}`)}`,
-    `unset ${markName} OLDPWD`,
+    `unset ${ends.unset.join(' ')} OLDPWD`,
     ...plain.map(([name, value]) => `export ${name}=${quote(value)}`),
     `{ ${exists}; } || refuse ${quote(`${program}: not found, or not executable`)}`,
-    `printf ${started} >&${statusFd}`,
-    `exec ${words.map(quote).join(' ')} <${stage.hasInput ? `&${inputFd}` : '/dev/null'} ${statusFd}>&- ${inputFd}<&-`,
+    ends.report(started),
+    `exec ${words.map(quote).join(' ')} ${ends.redirect(stage.hasInput)}`,
     '',
   ].join('\n');
 }

@@ -17,9 +17,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { type Entry, readTar, tarOf } from './contract-bench.ts';
 import { Place } from './place.ts';
 import { packTree, unpack } from './tar.ts';
-import { type Entry, readTar, tarOf } from './test-subjects.ts';
 import { hostPathOf, openInside, type View } from './view.ts';
 
 function scratch(): Disposable & { path: string } {

@@ -1,0 +1,33 @@
+import type { Engine } from './engine.ts';
+import { runInside } from './run-inside.ts';
+
+/** The kernel's count, in the container's control group as it sees it itself: version 1, version 2. */
+const script = `for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
+  [ -r "$file" ] || continue
+  while read -r name value; do [ "$name" != oom_kill ] || { echo "$value"; exit 0; }; done <"$file"
+done
+exit 1`;
+
+/**
+ * How many processes of a container the kernel has killed for memory. The engine's own word for it, State.OOMKilled, stays false for a command that
+ * was run by exec, and on Podman for all.
+ */
+export class OomCounter {
+  readonly #engine: Engine;
+  readonly #container: string;
+  #known = 0;
+
+  constructor(engine: Engine, container: string) {
+    this.#engine = engine;
+    this.#container = container;
+  }
+
+  /** Whether there were more since it was last asked. False too when that cannot be found out. */
+  async more(): Promise<boolean> {
+    const before = this.#known;
+    const text = await runInside(this.#engine, this.#container, script);
+    const count = Number(text?.trim() || before);
+    this.#known = count;
+    return count > before;
+  }
+}

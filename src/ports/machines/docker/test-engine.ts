@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connectionOf } from './connection.ts';
+import { Engine } from './engine.ts';
+
+/** Why no Docker engine can be started here for tests, or false. */
+export function whyNoEngine(): string | false {
+  if (process.getuid?.() !== 0) return 'only root can start a Docker engine of its own';
+  const missing = ['dockerd', 'containerd', 'busybox'].filter((name) => spawnSync('which', [name]).status !== 0);
+  return missing.length > 0 ? `${missing.join(', ')} not installed` : false;
+}
+
+/** The image that every test engine has: busybox, and the C library's own tools nowhere. */
+export const testImage = 'penstock-test/busybox:1';
+
+/**
+ * A Docker engine of a test's own, in a temporary directory, without a bridge or rules of a firewall, so that nothing outside of it is changed.
+ * Disposing ends it with all of its containers, also those that it lost by being killed.
+ */
+export class TestEngine implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'pen-dock-'));
+  readonly host = `unix://${join(this.directory, 'docker.sock')}`;
+  readonly env = { DOCKER_HOST: this.host };
+  #child: ChildProcess | undefined;
+
+  static async start(): Promise<TestEngine> {
+    const engine = new TestEngine();
+    await engine.start();
+    await engine.importImage(testImage, engine.#busyboxRoot());
+    return engine;
+  }
+
+  get api(): Engine {
+    return new Engine(connectionOf(this.env));
+  }
+
+  /** Resolves when it answers. */
+  async start(): Promise<void> {
+    const of = (name: string): string => join(this.directory, name);
+    const plain = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
+    const places = ['--data-root', of('data'), '--exec-root', of('exec'), '--pidfile', of('pid'), '--host', this.host];
+    this.#child = spawn('dockerd', [...places, ...plain, '--log-level', 'warn'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    this.#child.stderr!.on('data', (chunk) => {
+      said = (said + chunk).slice(-8192);
+    });
+    for (let tries = 0; tries < 600; tries++) {
+      if (this.#child.exitCode !== null) throw new Error(`dockerd ended: ${said}`);
+      if (await this.#answers()) return;
+      await delay(50);
+    }
+    throw new Error(`dockerd does not answer: ${said}`);
+  }
+
+  /** As if the machine had lost it: its containers go on running. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** An image of the files in a directory. */
+  async importImage(name: string, directory: string): Promise<void> {
+    const tar = spawn('tar', ['--create', '--directory', directory, '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [repo, tag] = name.split(':');
+    const content = { type: 'application/x-tar', body: tar.stdout! };
+    const answer = await this.api.stream('POST', '/images/create', { query: { fromSrc: '-', repo: repo!, tag: tag! } }, content);
+    answer.resume();
+    await once(answer, 'end');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const containers = await this.#containers();
+    await this.#end('SIGTERM');
+    // What a killed engine left: the shims of its containers, its containerd, its mounts.
+    for (let round = 0; round < 100 && this.#processes().length > 0; round++) {
+      for (const pid of this.#processes()) kill(pid);
+      await delay(20);
+    }
+    for (const path of this.#mounts()) spawnSync('umount', ['--lazy', path]);
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 });
+    if (containers.length > 0) throw new Error(`containers were left behind: ${containers.join(', ')}`);
+  }
+
+  async #answers(): Promise<boolean> {
+    return this.api.call('GET', '/version').then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Names of those that there still are; none when it does not run. */
+  async #containers(): Promise<string[]> {
+    if (!(await this.#answers())) return [];
+    const all = await this.api.call<{ Names: string[] }[]>('GET', '/containers/json', { query: { all: 'true' } });
+    return all.flatMap(({ Names }) => Names);
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+    rmSync(join(this.directory, 'pid'), { force: true });
+  }
+
+  /** Of this engine: they name its directory in their arguments, or run in the container of one that does. */
+  #processes(): number[] {
+    const { stdout } = spawnSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' });
+    const all = stdout.split('\n').map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? []);
+    const own = new Set(all.filter(([, , , args]) => args?.includes(this.directory)).map(([, pid]) => pid));
+    return all
+      .filter(([, pid, parent]) => own.has(pid!) || own.has(parent!))
+      .map(([, pid]) => Number(pid))
+      .filter((pid) => pid > 1);
+  }
+
+  #mounts(): string[] {
+    const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    return lines.flatMap((line) => (line.includes(this.directory) ? [line.split(' ')[4]!] : [])).reverse();
+  }
+
+  #busyboxRoot(): string {
+    const root = join(this.directory, 'busybox');
+    for (const directory of ['bin', 'etc', 'tmp', 'root', 'usr/bin']) mkdirSync(join(root, directory), { recursive: true });
+    chmodSync(join(root, 'tmp'), 0o1777);
+    const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))!;
+    copyFileSync(busybox, join(root, 'bin/busybox'));
+    spawnSync('chroot', [root, '/bin/busybox', '--install', '-s', '/bin']);
+    return root;
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself.
+  }
+}
