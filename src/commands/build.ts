@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { EndedPhase } from '../devtools/codebuild/local/local-world.ts';
 import { runLocalBuild } from '../devtools/codebuild/local/run-local.ts';
+import type { ParsedReport } from '../devtools/codebuild/reports/parsed-report.ts';
 import type { LogSink } from '../devtools/codebuild/runner/log.ts';
 import { BuildInterrupt } from '../devtools/codebuild/runner/outcome.ts';
 import { ConfigError } from '../platform/config.ts';
@@ -44,6 +45,7 @@ async function build(dir: string, options: BuildOptions): Promise<void> {
   const stop = () => stopping.abort(new BuildInterrupt('STOPPED'));
   process.once('SIGINT', stop).once('SIGTERM', stop);
   const ended: EndedPhase[] = [];
+  const reports: string[] = [];
   const { status } = await runLocalBuild({
     source,
     artifacts: options.artifacts === undefined ? undefined : path.resolve(options.artifacts),
@@ -53,9 +55,10 @@ async function build(dir: string, options: BuildOptions): Promise<void> {
       createMachines({ kind: options.machines, dataDir, log: { warn: (_, message) => process.stderr.write(`${message}\n`) } }),
     onLog: show,
     onPhase: (phase) => ended.push(phase),
+    onReport: (group, report) => reports.push(`${reportLines(group, report)}\n`),
     signal: stopping.signal,
   });
-  process.stdout.write(`\n${ended.map(phaseLine).join('')}${paint(status === 'SUCCEEDED' ? GREEN : RED, `Build ${status}`)}\n`);
+  process.stdout.write(`\n${ended.map(phaseLine).join('')}${reports.join('')}${paint(status === 'SUCCEEDED' ? GREEN : RED, `Build ${status}`)}\n`);
   process.exitCode = stopping.signal.aborted ? INTERRUPTED : Number(status !== 'SUCCEEDED');
 }
 
@@ -72,6 +75,25 @@ function phaseLine({ phase, outcome, duration }: EndedPhase): string {
   return `${phase.padEnd(18)}${paint(colour, outcome.status.padEnd(11))}${(duration / 1000).toFixed(1).padStart(7)} s${reason}\n`;
 }
 
+/** What the tests came to, with those that failed, or how much they covered. */
+function reportLines(group: string, { type, cases, statusCounts, coverage }: ParsedReport): string {
+  if (type === 'CODE_COVERAGE') {
+    const covered = coverage.reduce((sum, file) => sum + file.linesCovered, 0);
+    const lines = coverage.reduce((sum, file) => sum + file.linesCovered + file.linesMissed, 0);
+    return `${group}: ${covered} of ${lines} lines covered in ${coverage.length} files`;
+  }
+  const counts = Object.entries(statusCounts).filter(([, count]) => count > 0);
+  const told = counts.map(([status, count]) => `${count} ${status.toLowerCase()}`).join(', ') || 'no tests';
+  const failed = cases.filter(({ status }) => status === 'FAILED' || status === 'ERROR');
+  const shown = failed.slice(0, SHOWN_FAILURES).map(({ prefix, name, message }) => {
+    const [first = ''] = message.split('\n', 1);
+    return `\n  ${paint(RED, [prefix, name].filter(Boolean).join(' '))}  ${first}`;
+  });
+  const more = failed.length > shown.length ? `\n  and ${failed.length - shown.length} more` : '';
+  return `${group}: ${told}${shown.join('')}${more}`;
+}
+
+const SHOWN_FAILURES = 10;
 const DIM = 2;
 const RED = 31;
 const GREEN = 32;

@@ -1,12 +1,15 @@
 /** Each folder of test/scenarios/codebuild is a source with a buildspec, and `expected.yml` says what its build must come to. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { type CacheKeys, cacheSelections } from '../../src/devtools/codebuild/runner/caching.ts';
 import { packSelected } from '../../src/devtools/codebuild/runner/collect.ts';
+import { readReport } from '../../src/devtools/codebuild/reports/read-report.ts';
 import { packFiles } from '../../src/devtools/codebuild/runner/files.ts';
 import { BuildLog } from '../../src/devtools/codebuild/runner/log.ts';
 import { BuildInterrupt, type PhaseContext, type PhaseOutcome, type PhaseType } from '../../src/devtools/codebuild/runner/outcome.ts';
@@ -45,6 +48,8 @@ interface Expected {
   exported?: unknown;
   retry?: unknown;
   cache?: unknown;
+  /** By group: files and how many cases there are of each status. */
+  reports?: Record<string, unknown>;
 }
 
 const unavailable = { process: undefined, sandbox: await noSandbox() };
@@ -105,6 +110,7 @@ class MemoryWorld implements World {
   readonly phases = new Map<string, PhaseOutcome | undefined>([['DOWNLOAD_SOURCE', undefined]]);
   readonly artifacts: Record<string, Record<string, string>> = {};
   readonly names: Record<string, string | undefined> = {};
+  readonly reports: Record<string, unknown> = {};
   cache: unknown;
   #current: PhaseType = 'DOWNLOAD_SOURCE';
   readonly #source: string;
@@ -149,6 +155,16 @@ class MemoryWorld implements World {
   saveCache: World['saveCache'] = async (machine, { key, fallbackKeys }: CacheKeys, paths, _log, signal) => {
     const selections = await cacheSelections(machine, paths, machine.workdir, signal);
     this.cache = { key, fallbackKeys, files: selections.flatMap((selection) => selection.files) };
+  };
+  storeReport: World['storeReport'] = async (machine, report, log, signal) => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'penstock-report-'));
+    try {
+      const { parsed, files } = await readReport(machine, report, directory, log, signal);
+      const counts = Object.fromEntries(Object.entries(parsed.statusCounts).filter(([, count]) => count > 0));
+      this.reports[report.group] = { files: files.map(({ name }) => name).sort(), ...counts };
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   };
   uploadArtifact: World['uploadArtifact'] = async (machine, artifact) => {
     const files: Record<string, string> = {};
@@ -199,4 +215,5 @@ function check(expected: Expected, { result, world, lines }: Awaited<ReturnType<
   if (expected.exported) assert.deepEqual(result.exportedVariables, expected.exported);
   if (expected.retry) assert.deepEqual(result.retry, expected.retry);
   if (expected.cache) assert.deepEqual(world.cache, expected.cache);
+  if (expected.reports) assert.deepEqual(world.reports, expected.reports);
 }

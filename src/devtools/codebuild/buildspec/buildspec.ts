@@ -1,4 +1,6 @@
 /** What a buildspec says, after reading: every key of the reference for versions 0.1 and 0.2. */
+import type { FormatName } from '../reports/formats/formats.ts';
+
 export type PhaseName = 'install' | 'pre_build' | 'build' | 'post_build';
 export const PHASE_NAMES: readonly PhaseName[] = ['install', 'pre_build', 'build', 'post_build'];
 
@@ -50,6 +52,10 @@ export type OnFailure = { action: 'ABORT' } | { action: 'CONTINUE' } | { action:
 
 export interface Report {
   files: string[];
+  format: FormatName;
+  /** May be a glob. */
+  baseDirectory: string | undefined;
+  discardPaths: boolean;
 }
 
 export interface ArtifactSet {

@@ -79,7 +79,7 @@ test('every key of the reference is read', () => {
   assert.deepEqual(spec.phases.build!.onFailure, { action: 'RETRY', count: 2, pattern: '.*connect.*' });
   assert.equal(spec.phases.build!.commands[1], 'for x in a b; do\n  echo $x\ndone\n');
   assert.deepEqual(spec.phases.build!.finally, ['echo done']);
-  assert.deepEqual(spec.reports.get('tests'), { files: ['**/*.xml'] });
+  assert.deepEqual(spec.reports.get('tests'), { files: ['**/*.xml'], format: 'JUNITXML', baseDirectory: undefined, discardPaths: false });
   assert.deepEqual(spec.artifacts!.secondary.get('docs')!.files, ['docs/**/*']);
   assert.equal(spec.artifacts!.enableSymlinks, true);
   assert.equal(spec.artifacts!.s3Prefix, 'prefix');

@@ -7,12 +7,12 @@ import {
   PHASE_NAMES,
   type Phase,
   type PhaseName,
-  type Report,
 } from './buildspec.ts';
 import { parseOnFailure } from './on-failure.ts';
 import { readEnv } from './read-env.ts';
 import { flagAt, has, lineAt, mapAt, stringMapAt, textAt, textsAt } from './reader.ts';
 import { unknownKeys } from './unknown-keys.ts';
+import { readReports } from './reports.ts';
 import { BuildspecError, parseYaml, type YamlMap } from './yaml-tree.ts';
 
 export { BuildspecError } from './yaml-tree.ts';
@@ -85,12 +85,6 @@ function readPhase(map: YamlMap, name: PhaseName): Phase {
     finally: textsAt(map, 'finally'),
     runtimeVersions: stringMapAt(map, 'runtime-versions'),
   };
-}
-
-function readReports(map: YamlMap): Map<string, Report> {
-  const reports = new Map<string, Report>();
-  for (const name of map.entries.keys()) reports.set(name, { files: textsAt(mapAt(map, name), 'files') });
-  return reports;
 }
 
 function readArtifacts(map: YamlMap): Artifacts {

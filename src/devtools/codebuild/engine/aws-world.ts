@@ -3,6 +3,8 @@ import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { SecretReference } from '../buildspec/buildspec.ts';
 import type { CacheKeys, CachePath } from '../runner/caching.ts';
+import type { CollectedReport } from '../reports/read-report.ts';
+import { storeReport } from '../reports/store-report.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
@@ -93,6 +95,10 @@ export class AwsWorld implements World {
   saveCache(_machine: Machine, keys: CacheKeys, paths: CachePath[]): Promise<void> {
     if (this.#context.row.definition.cache?.type === 'LOCAL') return saveCustomCache(this.#context, paths, this.#sourceDirectory);
     return new S3Cache(this.#context).save(keys, paths, this.#sourceDirectory);
+  }
+
+  storeReport(_machine: Machine, report: CollectedReport): Promise<void> {
+    return storeReport(this.#context, report);
   }
 
   async uploadArtifact(machine: Machine, artifact: CollectedArtifact, _log: BuildLog, signal: AbortSignal): Promise<void> {

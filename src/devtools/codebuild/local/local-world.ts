@@ -1,6 +1,6 @@
 /** The world of a build that runs without a server: sources from a folder, artifacts into another. */
 import { createWriteStream } from 'node:fs';
-import { lstat, mkdir, rm, symlink } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -11,6 +11,8 @@ import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure, type PhaseOutcome, type PhaseType } from '../runner/outcome.ts';
 import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
 import { drain, forEachEntry } from '../runner/zip.ts';
+import type { ParsedReport } from '../reports/parsed-report.ts';
+import { type CollectedReport, readReport } from '../reports/read-report.ts';
 import { packFolder } from './pack-folder.ts';
 
 /** A phase that is over. */
@@ -25,23 +27,33 @@ export interface LocalFolders {
   source: string;
   /** Where artifacts go: the primary one as it is, others in folders of their identifiers. Undefined: nowhere. */
   artifacts: string | undefined;
+  /** For what is on its way; somebody else removes it. */
+  temporary: string;
+}
+
+
+/** Who runs the build is told of these. */
+export interface LocalListener {
+  onPhase(ended: EndedPhase): void;
+  /** `group`: as the buildspec names it. */
+  onReport(group: string, report: ParsedReport): void;
 }
 
 export class LocalWorld implements World {
   readonly #folders: LocalFolders;
-  readonly #onEnd: (ended: EndedPhase) => void;
+  readonly #listener: LocalListener;
   #phase: PhaseType = 'DOWNLOAD_SOURCE';
   #began = performance.now();
 
-  constructor(folders: LocalFolders, onEnd: (ended: EndedPhase) => void) {
+  constructor(folders: LocalFolders, listener: LocalListener) {
     this.#folders = folders;
-    this.#onEnd = onEnd;
+    this.#listener = listener;
   }
 
   async enterPhases(steps: PhaseStep[]): Promise<void> {
     for (const { outcome, phase } of steps) {
       const now = performance.now();
-      this.#onEnd({ phase: this.#phase, outcome, duration: now - this.#began });
+      this.#listener.onPhase({ phase: this.#phase, outcome, duration: now - this.#began });
       this.#phase = phase;
       this.#began = now;
     }
@@ -74,6 +86,12 @@ export class LocalWorld implements World {
   async restoreCache(): Promise<void> {}
 
   async saveCache(): Promise<void> {}
+
+  async storeReport(machine: Machine, report: CollectedReport, log: BuildLog, signal: AbortSignal): Promise<void> {
+    const directory = await mkdtemp(path.join(this.#folders.temporary, 'report-'));
+    const { parsed } = await readReport(machine, report, directory, log, signal);
+    this.#listener.onReport(report.group, parsed);
+  }
 
   async uploadArtifact(machine: Machine, artifact: CollectedArtifact, _log: unknown, signal: AbortSignal): Promise<void> {
     const { artifacts } = this.#folders;

@@ -8,19 +8,18 @@ import { hostTools } from '../engine/host-tools.ts';
 import { BuildLog, type LogSink } from '../runner/log.ts';
 import { type BuildResult, runBuild } from '../runner/run-build.ts';
 import type { EnvironmentVariable } from '../runner/secrets.ts';
-import { type EndedPhase, type LocalFolders, LocalWorld } from './local-world.ts';
+import { type LocalFolders, type LocalListener, LocalWorld } from './local-world.ts';
 
 /** Between TERM and KILL of commands when the build is stopped. */
 const STOP_GRACE_MS = 1_000;
 
-export interface LocalBuild extends LocalFolders {
+export interface LocalBuild extends Omit<LocalFolders, 'temporary'>, LocalListener {
   /** Relative to the source; undefined: `buildspec.yml`. */
   buildspec: string | undefined;
   variables: EnvironmentVariable[];
   /** Makes the driver of the build's machine, which keeps its files in this folder. */
   machines(dataDir: string): Promise<MachineDriver>;
   onLog: LogSink;
-  onPhase(ended: EndedPhase): void;
   /** Aborted with a BuildInterrupt. */
   signal: AbortSignal;
 }
@@ -44,7 +43,7 @@ export async function runLocalBuild(build: LocalBuild): Promise<BuildResult> {
       return await runBuild({
         machine,
         log,
-        world: new LocalWorld(build, build.onPhase),
+        world: new LocalWorld({ ...build, temporary: directory }, build),
         signal: build.signal,
         graceMs: STOP_GRACE_MS,
         request: {

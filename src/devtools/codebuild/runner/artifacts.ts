@@ -54,6 +54,18 @@ async function upload(options: UploadOptions, identifier: string | undefined, se
 }
 
 async function select(options: UploadOptions, set: ArtifactSet): Promise<Selection[]> {
+  const { base, selections } = await assembleFiles(options, set);
+  if (selections.length === 0) throw noBaseDirectory(base);
+  if (selections.every((selection) => selection.files.length === 0))
+    throw new BuildFailure('CLIENT_ERROR', 'no matching artifact paths found');
+  return selections;
+}
+
+/** The files that match, for each base directory that is there. Globs and variables mean the same to artifacts and reports. */
+export async function assembleFiles(
+  options: UploadOptions,
+  set: Pick<ArtifactSet, 'files' | 'baseDirectory' | 'excludePaths' | 'enableSymlinks'>,
+): Promise<{ base: string; selections: Selection[] }> {
   const { machine, log, signal, shell, sourceDirectory } = options;
   const base = set.baseDirectory === undefined ? '.' : await expand(shell, set.baseDirectory);
   log.agent(`Expanding base directory path: ${base}`);
@@ -74,10 +86,11 @@ async function select(options: UploadOptions, set: ArtifactSet): Promise<Selecti
     logSelection(log, files, selection);
     selections.push(selection);
   }
-  if (selections.length === 0) throw new BuildFailure('CLIENT_ERROR', `no matching base directory path found for ${base}`);
-  if (selections.every((selection) => selection.files.length === 0))
-    throw new BuildFailure('CLIENT_ERROR', 'no matching artifact paths found');
-  return selections;
+  return { base, selections };
+}
+
+function noBaseDirectory(base: string): BuildFailure {
+  return new BuildFailure('CLIENT_ERROR', `no matching base directory path found for ${base}`);
 }
 
 function logSelection(log: BuildLog, patterns: string[], selection: Selection): void {
@@ -95,7 +108,7 @@ async function baseDirectories(machine: Machine, base: string, source: string, s
   const clean = base.replace(/\/+$/, '') || '/';
   if (clean.startsWith('/')) return new Map([[base, clean]]);
   if (!isGlob(clean)) {
-    if (clean.split('/').includes('..')) throw new BuildFailure('CLIENT_ERROR', `no matching base directory path found for ${base}`);
+    if (clean.split('/').includes('..')) throw noBaseDirectory(base);
     return new Map([[base, clean === '.' ? source : `${source}/${clean.replace(/^\.\//, '')}`]]);
   }
   const matches = picomatch(clean.replace(/^\.\//, ''), { dot: true, noextglob: true });

@@ -6,7 +6,8 @@ import { type CacheKeys, cacheKeys, cachePaths } from './caching.ts';
 import { afterFailure, commandFiles, PHASE_TYPE, runCommandPhase } from './commands.ts';
 import { loadBuildspec } from './load-buildspec.ts';
 import type { BuildLog } from './log.ts';
-import { BuildInterrupt, type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
+import { BuildFailure, BuildInterrupt, type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
+import { collectReports } from './reports.ts';
 import { selectRuntimes } from './runtimes.ts';
 import { fetchSecrets } from './secrets.ts';
 import { BuildShell } from './shell.ts';
@@ -187,11 +188,10 @@ class BuildRun {
   }
 
   async #upload(prepared: Prepared): Promise<void> {
-    const { log } = this.#options;
-    if (prepared.spec.reports.size > 0)
-      log.agent('Reports are not collected by this installation; the reports section of the buildspec has no effect');
+    const failures = await collectReports({ ...this.#options, ...prepared });
     await uploadArtifacts({ ...this.#options, ...prepared });
     await this.#saveCache(prepared);
+    if (failures.length > 0) throw new BuildFailure('CLIENT_ERROR', `Error in UPLOAD_ARTIFACTS phase: [${failures.join(' ')}]`);
   }
 
   async #restoreCache(prepared: Prepared): Promise<void> {

@@ -4,6 +4,7 @@ import type { SecretReference } from '../buildspec/buildspec.ts';
 import type { CacheKeys, CachePath } from './caching.ts';
 import type { Selection } from './collect.ts';
 import type { BuildLog } from './log.ts';
+import type { CollectedReport } from '../reports/read-report.ts';
 import type { PhaseOutcome, PhaseType } from './outcome.ts';
 import type { EnvironmentVariable } from './secrets.ts';
 
@@ -71,4 +72,6 @@ export interface World {
   restoreCache(machine: Machine, keys: CacheKeys, paths: CachePath[], log: BuildLog, signal: AbortSignal): Promise<void>;
   saveCache(machine: Machine, keys: CacheKeys, paths: CachePath[], log: BuildLog, signal: AbortSignal): Promise<void>;
   uploadArtifact(machine: Machine, artifact: CollectedArtifact, log: BuildLog, signal: AbortSignal): Promise<void>;
+  /** Throws ReportFailure. */
+  storeReport(machine: Machine, report: CollectedReport, log: BuildLog, signal: AbortSignal): Promise<void>;
 }
