@@ -94,6 +94,26 @@ test('anchors and merge keys work, own keys win', () => {
   assert.deepEqual(spec.warnings, ["Ignoring unknown key 'x' on line 2 of the buildspec"]);
 });
 
+test('what is let pass is told with its line', () => {
+  const spec = parseBuildspec(`version: 0.2
+env: {variables: {CODEBUILD_MINE: x}, var: {}}
+phases:
+  build:
+    command: [a]
+    commands: [b]
+artifacts: {files: [a], secondary-artifacts: {x: {files: [b], file: c}}}
+cache: {fallback-keys: [a], path: [b]}
+`);
+  assert.deepEqual(spec.warnings, [
+    "Ignoring unknown key 'var' in env on line 2 of the buildspec",
+    "Ignoring unknown key 'path' in cache on line 8 of the buildspec",
+    "Ignoring unknown key 'command' in build on line 5 of the buildspec",
+    "Ignoring unknown key 'file' in x on line 7 of the buildspec",
+    'The variable CODEBUILD_MINE on line 2 of the buildspec may have no effect: names that begin with CODEBUILD_ are reserved',
+    'Ignoring fallback-keys on line 8 of the buildspec: there is no key',
+  ]);
+});
+
 const bomb = `${'abcdefgh'
   .split('')
   .map(
@@ -135,9 +155,34 @@ const bad: [name: string, source: string, message: RegExp][] = [
   ],
   ['on-failure', `version: 0.2\nphases:\n  build: {on-failure: MAYBE, commands: [a]}\n`, /^invalid on-failure value 'MAYBE' at line 3/],
   ['retry count', `version: 0.2\nphases:\n  build: {on-failure: RETRY-101, commands: [a]}\n`, /between 0 and 100/],
+  [
+    'retry pattern',
+    'version: 0.2\nphases:\n  build:\n    commands: [a]\n    on-failure: RETRY-2-(\n',
+    /^invalid on-failure value 'RETRY-2-\(' at line 5: .*missing/,
+  ],
+  [
+    'retry back reference',
+    `version: 0.2\nphases:\n  build: {on-failure: 'RETRY-(a)\\1', commands: [a]}\n`,
+    /^invalid on-failure value .* at line 3/,
+  ],
   ['runtimes outside install', 'version: 0.2\nphases:\n  build: {runtime-versions: {nodejs: 20}}\n', /only allowed in the install phase/],
   ['shell', `version: 0.2\nenv: {shell: fish}\n${phases}`, /^invalid shell 'fish' at line 2/],
   ['variable name', `version: 0.2\nenv: {variables: {a-b: 1}}\n${phases}`, /^invalid environment variable name 'a-b'/],
+  [
+    'name of a parameter',
+    `version: 0.2\nenv:\n  parameter-store:\n    A: x\n    b-c: y\n${phases}`,
+    /^invalid environment variable name 'b-c' at line 5$/,
+  ],
+  [
+    'reference to a secret',
+    `version: 0.2\nenv:\n  secrets-manager:\n    A: 'a:b:c:d:e'\n${phases}`,
+    /^invalid secrets-manager reference 'a:b:c:d:e' for A at line 4. Expecting: secret-id:json-key:version-stage:version-id$/,
+  ],
+  [
+    'ARN cut off',
+    `version: 0.2\nenv: {secrets-manager: {A: 'arn:aws:secretsmanager:us-east-1'}}\n${phases}`,
+    /^invalid secrets-manager reference/,
+  ],
   ['artifact files', `version: 0.2\n${phases}artifacts: {name: x}\n`, /files is missing or empty/],
   ['cache action', `version: 0.2\n${phases}cache: {action: both, paths: [a]}\n`, /^invalid cache action/],
   ['fallback keys', `version: 0.2\n${phases}cache: {fallback-keys: [a,b,c,d,e,f], paths: [a]}\n`, /the most is 5/],
