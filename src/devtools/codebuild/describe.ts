@@ -1,5 +1,6 @@
 /** Rows as the API shows them. */
 import type { Platform } from '../../platform/platform.ts';
+import { batchArn } from './batches/names.ts';
 import { buildArn, buildId, logsLink, logsOf, projectArn } from './names.ts';
 import { badgeUrl } from './public/links.ts';
 import type { Build, BuildRow, Project, ProjectRow, StoredPhase } from './tables.ts';
@@ -40,6 +41,7 @@ export function describeBuild(row: BuildRow): Build {
     exportedEnvironmentVariables: row.exported_variables ?? undefined,
     reportArns: row.report_arns ?? undefined,
     autoRetryConfig: row.retry ?? undefined,
+    buildBatchArn: row.batch === null ? undefined : batchArn({ ...row, id: row.batch }),
   };
 }
 

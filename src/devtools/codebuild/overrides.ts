@@ -72,7 +72,7 @@ function mergeVersions(
   return [...merged.values()];
 }
 
-function mergeEnvironment(own: BuildDefinition['environment'], request: StartRequest): BuildDefinition['environment'] {
+export function mergeEnvironment(own: BuildDefinition['environment'], request: StartRequest): BuildDefinition['environment'] {
   if (!own) return own;
   return {
     ...own,

@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { asRecords, batchedRead } from '../../platform/database/batch.ts';
 import type { RequestContext, ShapeOf } from '../../platform/service.ts';
 import { type Check, operation } from '../../platform/service.ts';
+import { checkBatchRole } from './batches/config.ts';
 import { describeProject } from './describe.ts';
 import { requireFleet } from './fleets/find.ts';
 import { type Place, projectArn, projectNameOf, projectRefOf } from './names.ts';
@@ -20,8 +21,7 @@ const UNIQUE_VIOLATION = '23505';
 const DEFAULT_TIMEOUT_MINUTES = 60;
 const DEFAULT_QUEUED_TIMEOUT_MINUTES = 480;
 
-const PARTIAL =
-  'Stored but without effect: vpcConfig, fileSystemLocations, buildBatchConfig, image (builds run with the tools of the host).';
+const PARTIAL = 'Stored but without effect: vpcConfig, fileSystemLocations, image (builds run with the tools of the host).';
 
 export const createProject = operation('codebuild', 'CreateProject', {
   authorize: ({ name, tags }, ctx) => ({ resource: projectArn(ctx, name), requestTags: tagMap(tags) }),
@@ -30,6 +30,7 @@ export const createProject = operation('codebuild', 'CreateProject', {
     checkBadge(badgeEnabled, given.source);
     checkDefinition(given);
     await checkServiceRole(ctx, given.serviceRole);
+    await checkBatchRole(ctx, given.buildBatchConfig);
     await requireFleet(ctx.read, ctx, given.environment);
     const definition = withDefaults(ctx, name, { ...given, badge: { badgeEnabled: badgeEnabled ?? false } });
     const now = ctx.now();
@@ -64,6 +65,7 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
   async handle(ctx, { name: given, tags, badgeEnabled, ...changes }) {
     const name = projectNameOf(ctx, given);
     if (changes.serviceRole !== undefined) await checkServiceRole(ctx, changes.serviceRole);
+    await checkBatchRole(ctx, changes.buildBatchConfig);
     await requireFleet(ctx.read, ctx, changes.environment);
     const row = await ctx.transaction(async (tx) => {
       const project = await tx.sql
@@ -78,6 +80,8 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
       const definition = withDefaults(ctx, name, { ...project.definition, ...defined(changes) });
       // -1 takes the limit away, as the console and CloudFormation do it.
       if (definition.concurrentBuildLimit === -1) definition.concurrentBuildLimit = undefined;
+      // Without anything in it the batch configuration goes away, as infrastructure tools do it.
+      if (changes.buildBatchConfig && Object.keys(changes.buildBatchConfig).length === 0) definition.buildBatchConfig = undefined;
       if (badgeEnabled !== undefined) definition.badge = { badgeEnabled };
       checkBadge(definition.badge?.badgeEnabled, definition.source);
       checkDefinition(definition);

@@ -1,5 +1,10 @@
 /** CodeBuild: projects, and builds that really run. */
 import { defineService } from '../../platform/service.ts';
+import { batchGetBuildBatches, deleteBuildBatch, listBuildBatches, listBuildBatchesForProject, stopBuildBatch } from './batches/batches.ts';
+import { BATCH_RECONCILER } from './batches/names.ts';
+import { batchReconciler } from './batches/reconcile.ts';
+import { retryBuildBatch, startBuildBatch } from './batches/start.ts';
+import { startBatchedBuild } from './batches/start-batched-build.ts';
 import { batchDeleteBuilds, batchGetBuilds, listBuilds, listBuildsForProject, stopBuild } from './builds.ts';
 import { buildReconciler } from './engine/reconcile.ts';
 import { BuildWorkers } from './engine/workers.ts';
@@ -42,6 +47,14 @@ export const codebuild = defineService('codebuild', {
     listBuilds,
     listBuildsForProject,
     batchDeleteBuilds,
+    startBuildBatch,
+    stopBuildBatch,
+    retryBuildBatch,
+    deleteBuildBatch,
+    batchGetBuildBatches,
+    listBuildBatches,
+    listBuildBatchesForProject,
+    startBatchedBuild,
     importSourceCredentials,
     listSourceCredentials,
     deleteSourceCredentials,
@@ -78,12 +91,13 @@ export const codebuild = defineService('codebuild', {
     [REPORT_RECONCILER]: reportReconciler,
     [REPORT_GROUP_RECONCILER]: reportGroupReconciler,
     [RECONCILER]: buildReconciler,
+    [BATCH_RECONCILER]: batchReconciler,
     [FLEET_RECONCILER]: fleetReconciler,
   },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidInputException',
   async start(platform, signal) {
-    return new BuildWorkers(platform).start(signal);
     startLocalCaches(platform, signal);
+    return new BuildWorkers(platform).start(signal);
   },
 });

@@ -22,6 +22,12 @@ export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildR
     CODEBUILD_SOURCE_VERSION: definition.sourceVersion ?? '',
     CODEBUILD_START_TIME: String(row.started_at.getTime()),
   };
+  if (row.batch_build) {
+    variables.CODEBUILD_BATCH_BUILD_IDENTIFIER = row.batch_build.identifier;
+    const { shard } = row.batch_build;
+    // Of build-fanout. AWS does not document how its codebuild-tests-run learns which part of the tests is its own; these names are ours.
+    if (shard) Object.assign(variables, { CODEBUILD_CURRENT_SHARD: String(shard.index), CODEBUILD_TOTAL_SHARDS: String(shard.total) });
+  }
   for (const source of definition.secondarySources ?? []) {
     variables[`CODEBUILD_SOURCE_REPO_URL_${source.sourceIdentifier}`] = source.location ?? '';
     const version = definition.secondarySourceVersions?.find((item) => item.sourceIdentifier === source.sourceIdentifier);

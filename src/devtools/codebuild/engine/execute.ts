@@ -4,7 +4,9 @@ import type { Clients } from '../../../platform/aws.ts';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
+import { DOWNLOAD_SOURCE } from '../batches/names.ts';
 import { isInline } from '../rules.ts';
+import { downloadBatchspec } from '../runner/download-batchspec.ts';
 import { BuildLog } from '../runner/log.ts';
 import { BuildFailure, BuildInterrupt, outcomeOf, type PhaseOutcome, SUCCEEDED } from '../runner/outcome.ts';
 import { type BuildResult, runBuild } from '../runner/run-build.ts';
@@ -145,7 +147,7 @@ class Execution {
     this.#machine = await machines.create(spec, this.#signal);
   }
 
-  async #runOn(machine: Machine, clients: Clients): Promise<BuildResult> {
+  async #runOn(machine: Machine, clients: Clients): Promise<BuildResult & { batchspec?: string }> {
     const { row, owner, credentialToken } = this.#claimed;
     this.#log.agent(`Running on Penstock, ${machine.isolation}`);
     for (const line of notInEffect(row)) this.#log.agent(line);
@@ -153,11 +155,12 @@ class Execution {
     const context = { platform: this.#platform, clients, machine, row, log: this.#log, signal: this.#signal, directory: this.#directory };
     const request = requestOf(row, buildVariables(this.#platform, row), awsVariables(this.#platform, row, credentialToken));
     const world = new AwsWorld(context, owner);
-    return runBuild({ machine, request, world, log: this.#log, signal: this.#signal, graceMs: STOP_GRACE_MS });
+    const options = { machine, request, world, log: this.#log, signal: this.#signal, graceMs: STOP_GRACE_MS };
+    return row.batch_build?.identifier === DOWNLOAD_SOURCE ? downloadBatchspec(options) : runBuild(options);
   }
 
   /** The machine goes before the record says that the build is over, so that nothing of it runs on afterwards. */
-  async #end(outcome: PhaseOutcome, result: BuildResult): Promise<void> {
+  async #end(outcome: PhaseOutcome, result: BuildResult & { batchspec?: string }): Promise<void> {
     const { row, owner } = this.#claimed;
     if (this.#signal.reason instanceof LostBuild) throw this.#signal.reason;
     await this.#log.end();
@@ -165,8 +168,7 @@ class Execution {
       ?.upload()
       .catch((error) => this.#platform.log.warn({ build: row.id, error: error.message }, 'a build log could not be stored in S3'));
     await this.#removeMachine();
-    const { status, exportedVariables, retry } = result;
-    await endBuild(this.#platform, { id: row.id, owner }, { outcome, status, exportedVariables, retry });
+    await endBuild(this.#platform, { id: row.id, owner }, { outcome, ...result });
   }
 
   async #removeMachine(): Promise<void> {

@@ -1,5 +1,6 @@
 /** How a build's rows change: always phase, status, event and wake-up in one transaction, and only by the process that owns the build. */
 import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { wakeBatches } from '../batches/wake.ts';
 import { emitPhaseChange, emitStateChange } from '../events.ts';
 import { FLEET_RECONCILER } from '../fleets/tables.ts';
 import { abandonReports } from '../reports/handing-in.ts';
@@ -46,6 +47,8 @@ export interface Ending {
   outcome: PhaseOutcome;
   status: FinalStatus;
   exportedVariables?: { name: string; value: string }[];
+  /** Of the build that downloads a batch's source. */
+  batchspec?: string;
   /** From on-failure RETRY. */
   retry?: { count: number; pattern: string; message: string } | undefined;
 }
@@ -69,6 +72,7 @@ export async function endLocked(tx: Transaction, platform: Platform, row: BuildR
     machine: null,
     credential_hash: null,
     exported_variables: ending.exportedVariables ? JSON.stringify(ending.exportedVariables) : null,
+    batchspec: ending.batchspec ?? null,
   });
   await abandonReports(tx, row.id);
   await emitPhaseChange(tx, after, completed);
@@ -76,6 +80,7 @@ export async function endLocked(tx: Transaction, platform: Platform, row: BuildR
   if (over) await emitPhaseChange(tx, after, { ...over, phaseStatus: ending.status, endTime: over.startTime, durationInSeconds: 0 });
   await emitStateChange(tx, after);
   await scheduleRetry(tx, platform, after, ending.retry);
+  await wakeBatches(tx, after);
   await tx.signal(overTopic(row.id));
   if (row.fleet !== null) await leaveFleet(tx, row.fleet);
 }

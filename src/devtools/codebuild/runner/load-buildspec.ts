@@ -28,7 +28,7 @@ export async function loadBuildspec(options: Options, sourceDirectory: string): 
   }
 }
 
-async function readBuildspec(options: Options, sourceDirectory: string): Promise<string> {
+export async function readBuildspec(options: Options, sourceDirectory: string): Promise<string> {
   const { request, world, log, signal } = options;
   const location = request.buildspec;
   switch (location.kind) {

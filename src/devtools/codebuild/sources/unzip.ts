@@ -18,26 +18,33 @@ const MAX_LINK = 4096;
 
 /** Throws UnsafeArchive for a file that is no zip, is damaged, or would write outside of `target`. */
 export async function putZip(machine: Machine, file: string, target: string): Promise<void> {
-  const zip = await open(file);
   const tar = tarPack();
   const putting = machine.put(target, tar as unknown as Readable);
   putting.catch((error) => tar.destroy(error));
   try {
-    let unpacked = 0;
-    for await (const entry of zip.eachEntry()) {
-      unpacked += entry.uncompressedSize;
-      if (unpacked > MAX_UNPACKED) throw new UnsafeArchive(`the archive unpacks to more than ${MAX_UNPACKED} bytes`);
-      await addEntry(zip, entry, tar);
-    }
+    await forEachZipped(file, (zip, entry, name) => addEntry(zip, entry, name, tar));
     tar.finalize();
   } catch (error) {
     tar.destroy(error as Error);
     await putting.catch(() => {});
     throw error instanceof UnsafeArchive ? error : new UnsafeArchive(`zip: ${(error as Error).message}`);
+  }
+  await putting;
+}
+
+/** Calls back for every entry of a zip file, one after the other, with its name made sure of and its unpacked size bounded. */
+export async function forEachZipped(file: string, visit: (zip: ZipFile, entry: Entry, name: string) => Promise<void>): Promise<void> {
+  const zip = await open(file);
+  try {
+    let unpacked = 0;
+    for await (const entry of zip.eachEntry()) {
+      unpacked += entry.uncompressedSize;
+      if (unpacked > MAX_UNPACKED) throw new UnsafeArchive(`the archive unpacks to more than ${MAX_UNPACKED} bytes`);
+      await visit(zip, entry, safeName(entry.fileName));
+    }
   } finally {
     zip.close();
   }
-  await putting;
 }
 
 async function open(file: string): Promise<ZipFile> {
@@ -48,8 +55,7 @@ async function open(file: string): Promise<ZipFile> {
   }
 }
 
-async function addEntry(zip: ZipFile, entry: Entry, tar: ReturnType<typeof tarPack>): Promise<void> {
-  const name = safeName(entry.fileName);
+async function addEntry(zip: ZipFile, entry: Entry, name: string, tar: ReturnType<typeof tarPack>): Promise<void> {
   const unixMode = entry.externalFileAttributes >>> 16;
   const mtime = entry.getLastModDate();
   if (entry.fileName.endsWith('/')) {

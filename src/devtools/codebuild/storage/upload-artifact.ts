@@ -95,7 +95,7 @@ function common({ row, settings }: ArtifactUpload, metadata: Record<string, stri
 }
 
 /** The default key alias/aws/s3 is S3's own affair; a key of the user's is named. */
-function encryption(key: string | undefined) {
+export function encryption(key: string | undefined) {
   if (!key || key.endsWith(':alias/aws/s3')) return {};
   return { ServerSideEncryption: 'aws:kms' as const, SSEKMSKeyId: key };
 }

@@ -1,0 +1,66 @@
+/** How a batch's row changes: phase, status, event and wake-up in one transaction, by whoever has locked the row. */
+import { randomUUID } from 'node:crypto';
+import type { Updateable } from 'kysely';
+import type { Platform, Transaction } from '../../../platform/platform.ts';
+import type { FinalStatus, PhaseContext, PhaseOutcome } from '../runner/outcome.ts';
+import { emitBatchChange } from './events.ts';
+import { batchOverTopic } from './names.ts';
+import type { BatchPhaseType, BatchRow, BuildBatchesTable, StoredBatchPhase, StoredSummary } from './tables.ts';
+
+export const DONE: PhaseOutcome = { status: 'SUCCEEDED', contexts: [] };
+
+export function lockBatch(tx: Transaction, id: string): Promise<BatchRow | undefined> {
+  return tx.sql.selectFrom('codebuild.build_batches').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
+}
+
+export function updateBatch(tx: Transaction, id: string, changes: Updateable<BuildBatchesTable>): Promise<BatchRow> {
+  return tx.sql.updateTable('codebuild.build_batches').set(changes).where('id', '=', id).returningAll().executeTakeFirstOrThrow();
+}
+
+/** Ends the current phase and begins the next. */
+export function enterBatchPhase(
+  tx: Transaction,
+  batch: BatchRow,
+  next: BatchPhaseType,
+  now: Date,
+  changes: Updateable<BuildBatchesTable> = {},
+): Promise<BatchRow> {
+  return updateBatch(tx, batch.id, { ...changes, phases: JSON.stringify(turn(batch.phases, next, DONE, now)) });
+}
+
+/** The batch is over. `status` is also how its current phase ended. */
+export async function endBatch(
+  tx: Transaction,
+  platform: Pick<Platform, 'now'>,
+  batch: BatchRow,
+  {
+    status,
+    contexts = [],
+    ...changes
+  }: { status: FinalStatus; contexts?: PhaseContext[] } & Pick<Updateable<BuildBatchesTable>, 'groups' | 'artifacts'>,
+): Promise<void> {
+  const now = platform.now();
+  const last = status === 'SUCCEEDED' || status === 'STOPPED' ? status : 'FAILED';
+  const phases = turn(batch.phases, last, { status, contexts }, now);
+  const after = await updateBatch(tx, batch.id, { ...changes, status, ended_at: now, phases: JSON.stringify(phases) });
+  await emitBatchChange(tx, after);
+  await tx.signal(batchOverTopic(batch.id));
+}
+
+export function turn(phases: StoredBatchPhase[], next: BatchPhaseType, outcome: PhaseOutcome, now: Date): StoredBatchPhase[] {
+  const open = phases.at(-1);
+  if (!open) throw new Error('A batch has at least the phase SUBMITTED.');
+  const ended: StoredBatchPhase = {
+    ...open,
+    phaseStatus: outcome.status,
+    endTime: now.toISOString(),
+    durationInSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(open.startTime)) / 1000)),
+    ...(outcome.contexts.length > 0 ? { contexts: outcome.contexts } : {}),
+  };
+  return [...phases.slice(0, -1), ended, { phaseType: next, startTime: now.toISOString() }];
+}
+
+/** A build that has its id and waits for its turn. */
+export function pending(now: Date): StoredSummary {
+  return { id: randomUUID(), requestedOn: now.toISOString(), status: 'PENDING' };
+}

@@ -1,0 +1,64 @@
+/** How a batch starts its builds: a call of CodeBuild's own, as the batch's service role, which needs codebuild:StartBuild for it as on AWS. */
+import { operation } from '../../../platform/service.ts';
+import { checkProjectLimit } from '../engine/queue.ts';
+import { mergeEnvironment } from '../overrides.ts';
+import { onProject } from '../projects.ts';
+import { lockProject, queueBuild } from '../start-build.ts';
+import type { BuildDefinition } from '../tables.ts';
+import { groupArtifacts } from './artifacts.ts';
+import { DOWNLOAD_SOURCE } from './names.ts';
+import { lockBatch, updateBatch } from './record.ts';
+import type { BatchRow, StoredGroup } from './tables.ts';
+
+/** A git commit; S3's versions and ETags are none. */
+const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+
+/** Does nothing when the build has begun already, or the batch is to end: it may be called any number of times. */
+export const startBatchedBuild = operation('codebuild', 'StartBatchedBuild', {
+  authorize: async ({ projectName }, ctx) => ({ ...(await onProject(ctx, projectName)), action: 'codebuild:StartBuild' }),
+  async handle(ctx, { projectName, batchId, identifier }) {
+    await ctx.transaction(async (tx) => {
+      const batch = await lockBatch(tx, batchId);
+      if (batch?.account !== ctx.account || batch.region !== ctx.region || batch.project !== projectName) {
+        throw ctx.error('ResourceNotFoundException', `Build batch cannot be found: ${batchId}`);
+      }
+      const group = batch.groups.find((one) => one.identifier === identifier);
+      if (batch.status !== 'IN_PROGRESS' || batch.ending !== null || group?.build.status !== 'PENDING') return;
+      const project = await lockProject(tx, batch, batch.project);
+      await checkProjectLimit(tx, project);
+      await queueBuild(tx, ctx, project, {
+        id: group.build.id,
+        definition: definitionOf(batch, group),
+        request: batch.request,
+        initiator: batch.initiator,
+        batch: batch.id,
+        batch_build: { identifier, shard: group.shard },
+      });
+      const groups = batch.groups.map((one) => (one === group ? { ...one, build: { ...one.build, status: 'IN_PROGRESS' as const } } : one));
+      await updateBatch(tx, batch.id, { groups: JSON.stringify(groups) });
+    });
+    return {};
+  },
+});
+
+function definitionOf(batch: BatchRow, group: StoredGroup): BuildDefinition {
+  const { definition } = batch;
+  if (group.identifier === DOWNLOAD_SOURCE) return { ...definition, artifacts: { type: 'NO_ARTIFACTS' }, secondaryArtifacts: [] };
+  const { buildspec, fleet, computeType, image, type, privilegedMode, variables } = group.overrides;
+  const { source, environment } = definition;
+  return {
+    ...definition,
+    ...groupArtifacts(batch, group.identifier),
+    // All builds of a batch build the same commit, whatever is pushed meanwhile.
+    sourceVersion: COMMIT.test(batch.resolved_source_version ?? '') ? batch.resolved_source_version! : definition.sourceVersion,
+    source: source && buildspec !== undefined ? { ...source, buildspec } : source,
+    environment: mergeEnvironment(fleet === undefined ? environment : { ...environment!, fleet: { fleetArn: fleet } }, {
+      projectName: batch.project,
+      computeTypeOverride: computeType,
+      imageOverride: image,
+      environmentTypeOverride: type,
+      privilegedModeOverride: privilegedMode,
+      environmentVariablesOverride: variables.map((variable) => ({ ...variable, type: 'PLAINTEXT' as const })),
+    }),
+  };
+}
