@@ -1,8 +1,13 @@
-/** Each folder of test/scenarios/codebuild is a source with a buildspec, and `expected.yml` says what its build must come to. */
+/**
+ * Each folder of test/scenarios/codebuild is a source with a buildspec, and `expected.yml` says what its build must come to, or its builds one
+ * after the other. Beside the source may lie `setup.sh`, run inside the machine where the source was put, as if it had been cloned so, and
+ * `image/`, which is /codebuild/image of the build's image.
+ */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
@@ -11,6 +16,7 @@ import { type CacheKeys, cacheSelections } from '../../src/devtools/codebuild/ru
 import { packSelected } from '../../src/devtools/codebuild/runner/collect.ts';
 import { readReport } from '../../src/devtools/codebuild/reports/read-report.ts';
 import { packFiles } from '../../src/devtools/codebuild/runner/files.ts';
+import { runTool } from '../../src/devtools/codebuild/runner/machine-tools.ts';
 import { BuildLog } from '../../src/devtools/codebuild/runner/log.ts';
 import { BuildInterrupt, type PhaseContext, type PhaseOutcome, type PhaseType } from '../../src/devtools/codebuild/runner/outcome.ts';
 import { runBuild } from '../../src/devtools/codebuild/runner/run-build.ts';
@@ -18,9 +24,17 @@ import type { EnvironmentVariable } from '../../src/devtools/codebuild/runner/se
 import { AwsError } from '../../src/platform/errors.ts';
 import type { World } from '../../src/devtools/codebuild/runner/world.ts';
 import { drain, forEachEntry } from '../../src/devtools/codebuild/runner/zip.ts';
+import { archive, unpack } from '../../src/devtools/codebuild/storage/cache-archive.ts';
 import { newMachine, noSandbox, type TestDriver } from '../support/machine.ts';
 
-interface Expected {
+interface Expected extends Outcome {
+  /** Tools that must be on the host, such as `go`. */
+  needs?: string[];
+  /** Several builds of this source, one after the other, with a common cache; what one does not say is said above. */
+  builds?: Partial<Outcome>[];
+}
+
+interface Outcome {
   options?: {
     artifacts?: boolean;
     secondary?: string[];
@@ -56,20 +70,47 @@ const unavailable = { process: undefined, sandbox: await noSandbox() };
 const folder = path.join(import.meta.dirname, 'codebuild');
 
 for (const driver of ['process', 'sandbox'] as const) {
-  describe(`builds on a ${driver} machine`, { skip: unavailable[driver] ?? false }, () => {
+  describe(`builds on a ${driver} machine`, { skip: unavailable[driver] ?? false, concurrency: availableParallelism() * 2 }, () => {
     for (const name of readdirSync(folder).sort()) {
       const source = path.join(folder, name);
       const expected = parse(readFileSync(path.join(source, 'expected.yml'), 'utf8')) as Expected;
-      const notHere = expected.options?.sandboxAsRoot && !(driver === 'sandbox' && process.getuid?.() === 0);
-      test(name, { skip: notHere ? 'needs a sandbox and root' : false }, async () => {
-        check(expected, await build(driver, source, expected.options ?? {}));
+      test(name, { skip: whyNot(driver, source, expected) ?? false }, async () => {
+        const caches = await mkdtemp(path.join(tmpdir(), 'penstock-caches-'));
+        try {
+          for (const one of expected.builds ?? [{}]) {
+            const outcome = { ...expected, ...one };
+            check(outcome, await build(driver, source, outcome.options ?? {}, caches));
+          }
+        } finally {
+          await rm(caches, { recursive: true });
+        }
       });
     }
   });
 }
 
-async function build(driver: TestDriver, source: string, options: NonNullable<Expected['options']>) {
-  const machine = await newMachine(driver);
+function whyNot(driver: TestDriver, source: string, { options, needs = [] }: Expected): string | undefined {
+  const missing = needs.filter((tool) => !isThere(tool));
+  if (missing.length > 0) return `needs ${missing.join(', ')}`;
+  if (options?.sandboxAsRoot && !(driver === 'sandbox' && process.getuid?.() === 0)) return 'needs a sandbox and root';
+  if (existsSync(path.join(source, 'image')) && driver !== 'sandbox') return 'needs a file system of its own';
+  return undefined;
+}
+
+/** On the path of machines, which is the system's. */
+function isThere(tool: string): boolean {
+  try {
+    execFileSync('sh', ['-c', 'command -v "$1"', 'sh', tool], { env: { PATH: '/usr/local/bin:/usr/bin:/bin' } });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function build(driver: TestDriver, source: string, options: NonNullable<Outcome['options']>, caches: string) {
+  const image = path.join(source, 'image');
+  const mounts = existsSync(image) ? [{ source: image, target: '/codebuild/image', readOnly: true }] : [];
+  const machine = await newMachine(driver, { mounts });
   const abort = new AbortController();
   const log = new BuildLog(
     () => new Date(),
@@ -81,7 +122,7 @@ async function build(driver: TestDriver, source: string, options: NonNullable<Ex
     const { interrupt } = options;
     if (interrupt && lines.some((line) => new RegExp(interrupt.at).test(line))) abort.abort(new BuildInterrupt(interrupt.status));
   });
-  const world = new MemoryWorld(source, options);
+  const world = new MemoryWorld(source, options, caches);
   try {
     const result = await runBuild({
       machine,
@@ -113,12 +154,14 @@ class MemoryWorld implements World {
   readonly reports: Record<string, unknown> = {};
   cache: unknown;
   #current: PhaseType = 'DOWNLOAD_SOURCE';
+  #directory = '';
   readonly #source: string;
-
+  readonly #caches: string;
   readonly #stored: { parameters?: Record<string, string>; secrets?: Record<string, string> };
 
-  constructor(source: string, stored: { parameters?: Record<string, string>; secrets?: Record<string, string> }) {
+  constructor(source: string, stored: { parameters?: Record<string, string>; secrets?: Record<string, string> }, caches: string) {
     this.#source = source;
+    this.#caches = caches;
     this.#stored = stored;
   }
 
@@ -134,10 +177,16 @@ class MemoryWorld implements World {
     for (const entry of readdirSync(this.#source, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile()) continue;
       const file = path.join(entry.parentPath, entry.name);
+      if (file.startsWith(path.join(this.#source, 'image/'))) continue;
       files[path.relative(this.#source, file)] = readFileSync(file);
     }
     await machine.put(`${root}/src`, packFiles(files));
-    return { directory: `${root}/src`, env: {} };
+    if ('setup.sh' in files) {
+      const { exitCode, stderr } = await runTool(machine, ['sh', 'setup.sh'], { cwd: `${root}/src` });
+      assert.equal(exitCode, 0, stderr);
+    }
+    this.#directory = `${root}/src`;
+    return { directory: this.#directory, env: {} };
   };
   fetchBuildspec = async (): Promise<string> => assert.fail('no buildspec in S3 here');
   fetchParameters: World['fetchParameters'] = async (names) => {
@@ -151,9 +200,15 @@ class MemoryWorld implements World {
     return secret;
   };
   gitCredentialHelper = async () => ({});
-  restoreCache = async () => {};
+  restoreCache: World['restoreCache'] = async (machine, keys, _paths, log, signal) => {
+    const file = this.#archive(keys);
+    if (!existsSync(file)) return log.agent('no cache was found');
+    await unpack(machine, file, this.#directory, signal);
+    log.agent('Restored the cache');
+  };
   saveCache: World['saveCache'] = async (machine, { key, fallbackKeys }: CacheKeys, paths, _log, signal) => {
-    const selections = await cacheSelections(machine, paths, machine.workdir, signal);
+    const selections = await cacheSelections(machine, paths, this.#directory, signal);
+    await archive(machine, selections, this.#directory, this.#archive({ key }), signal);
     this.cache = { key, fallbackKeys, files: selections.flatMap((selection) => selection.files) };
   };
   storeReport: World['storeReport'] = async (machine, report, log, signal) => {
@@ -166,6 +221,9 @@ class MemoryWorld implements World {
       await rm(directory, { recursive: true });
     }
   };
+  #archive({ key = 'one' }: Pick<CacheKeys, 'key'>): string {
+    return path.join(this.#caches, encodeURIComponent(key));
+  }
   uploadArtifact: World['uploadArtifact'] = async (machine, artifact) => {
     const files: Record<string, string> = {};
     for (const selection of artifact.selections) {
@@ -188,7 +246,7 @@ async function read(stream: Readable): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-function check(expected: Expected, { result, world, lines }: Awaited<ReturnType<typeof build>>): void {
+function check(expected: Outcome, { result, world, lines }: Awaited<ReturnType<typeof build>>): void {
   const shown = lines.join('\n');
   assert.equal(result.status, expected.status, shown);
   for (const [phase, status] of Object.entries(expected.phases ?? {})) {

@@ -3,17 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Machine } from '../../src/ports/machines/port.ts';
+import type { Machine, MachineSpec } from '../../src/ports/machines/port.ts';
 import { createProcessMachines } from '../../src/ports/machines/process.ts';
 import { createSandboxMachines } from '../../src/ports/machines/sandbox.ts';
 
 export type TestDriver = 'process' | 'sandbox';
 
 /** `remove` takes the machine's data directory with it. */
-export async function newMachine(kind: TestDriver = 'process'): Promise<Machine> {
+export async function newMachine(kind: TestDriver = 'process', more: Pick<MachineSpec, 'mounts'> = {}): Promise<Machine> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'penstock-machine-'));
   const driver = kind === 'process' ? createProcessMachines({ dataDir }) : createSandboxMachines({ dataDir });
-  const machine = await driver.create({ id: `test-${randomUUID()}`, env: {}, network: 'host' });
+  const machine = await driver.create({ id: `test-${randomUUID()}`, env: {}, network: 'host', ...more });
   const remove = machine.remove.bind(machine);
   machine.remove = async () => {
     await remove();
