@@ -65,6 +65,7 @@ async function begin(platform: Platform, { id }: BatchRow): Promise<boolean> {
 async function lookAtSource(platform: Platform, { id }: BatchRow): Promise<boolean> {
   let start: StoredGroup[] = [];
   let stop: StoredGroup[] = [];
+  let moved = false;
   await change(platform, id, async (tx, batch) => {
     const builds = await buildsOf(tx, id);
     const groups = batch.groups.map((group) => follow(group, builds));
@@ -75,6 +76,7 @@ async function lookAtSource(platform: Platform, { id }: BatchRow): Promise<boole
     if (status === 'IN_PROGRESS') return;
     if (batch.ending !== null) return endBatch(tx, platform, batch, { status: batch.ending, groups: JSON.stringify(stopAll(groups)) });
     if (status === 'PENDING') return;
+    moved = true;
     const build = builds.get(download!.build.id);
     if (status !== 'SUCCEEDED') {
       return endBatch(tx, platform, batch, { status, groups: JSON.stringify(stopAll(groups)), contexts: failureOf(build) });
@@ -83,7 +85,7 @@ async function lookAtSource(platform: Platform, { id }: BatchRow): Promise<boole
     if (groups.length > 1) return enterBatchPhase(tx, batch, 'IN_PROGRESS', platform.now(), { groups: JSON.stringify(groups) });
     await takeSpec(tx, platform, batch, download!, build);
   });
-  return startAndStop(platform, id, { start, stop });
+  return (await startAndStop(platform, id, { start, stop })) || moved;
 }
 
 /** The groups of the buildspec, or the end of the batch when it says what may not be. */
