@@ -4,8 +4,11 @@ import { batchArn } from './batches/names.ts';
 import { buildArn, buildId, logsLink, logsOf, projectArn } from './names.ts';
 import { badgeUrl } from './public/links.ts';
 import type { Build, BuildRow, Project, ProjectRow, StoredPhase } from './tables.ts';
+import { describeWebhook } from './webhooks/rows.ts';
+import type { WebhookRow } from './webhooks/tables.ts';
 
-export function describeProject({ config }: Pick<Platform, 'config'>, row: ProjectRow): Project {
+export function describeProject(platform: Pick<Platform, 'config' | 'keyring'>, row: ProjectRow, webhook?: WebhookRow): Project {
+  const { config } = platform;
   const { badge, sourceVersion } = row.definition;
   const shown = badge?.badgeEnabled && row.badge_token !== null;
   return {
@@ -13,6 +16,7 @@ export function describeProject({ config }: Pick<Platform, 'config'>, row: Proje
     arn: projectArn(row, row.name),
     ...row.definition,
     badge: shown ? { ...badge, badgeRequestUrl: badgeUrl(config, row.badge_token!, sourceVersion) } : badge,
+    webhook: webhook && describeWebhook(platform, webhook),
     tags: Object.entries(row.tags).map(([key, value]) => ({ key, value })),
     created: row.created_at,
     lastModified: row.modified_at,

@@ -15,6 +15,7 @@ import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
 import { tagMap } from './tags.ts';
 import { CACHE_TOPIC } from './topics.ts';
+import { findWebhooksOf, forgetWebhook } from './webhooks/rows.ts';
 
 const PAGE = 100;
 const UNIQUE_VIOLATION = '23505';
@@ -115,6 +116,7 @@ export const deleteProject = operation('codebuild', 'DeleteProject', {
         .where('name', '=', name)
         .execute();
       await forgetResourcePolicy(tx, ctx, projectArn(ctx, name));
+      await forgetWebhook(tx, { account: ctx.account, region: ctx.region, name });
       await tx.signal(CACHE_TOPIC);
     });
     return {};
@@ -126,8 +128,12 @@ export const batchGetProjects = operation('codebuild', 'BatchGetProjects', {
   async handle(ctx, { names }) {
     const wanted = [...new Set(names)];
     const rows = await Promise.all(wanted.map((name) => findNamed(ctx, name)));
+    const webhooks = await findWebhooksOf(
+      ctx,
+      rows.flatMap((row) => row?.id ?? []),
+    );
     return {
-      projects: rows.flatMap((row) => (row ? [describeProject(ctx, row)] : [])),
+      projects: rows.flatMap((row) => (row ? [describeProject(ctx, row, webhooks.get(row.id))] : [])),
       projectsNotFound: wanted.filter((_, index) => !rows[index]),
     };
   },

@@ -31,6 +31,9 @@ import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourc
 import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
 import { startLocalCaches } from './storage/local-cache.ts';
+import { webhookReconciler } from './webhooks/reconcile.ts';
+import { WEBHOOK_RECONCILER } from './webhooks/rows.ts';
+import { createWebhook, deleteWebhook, updateWebhook } from './webhooks/webhooks.ts';
 
 export const codebuild = defineService('codebuild', {
   operations: {
@@ -58,6 +61,9 @@ export const codebuild = defineService('codebuild', {
     importSourceCredentials,
     listSourceCredentials,
     deleteSourceCredentials,
+    createWebhook,
+    updateWebhook,
+    deleteWebhook,
     putResourcePolicy,
     getResourcePolicy,
     deleteResourcePolicy,
@@ -93,6 +99,7 @@ export const codebuild = defineService('codebuild', {
     [RECONCILER]: buildReconciler,
     [BATCH_RECONCILER]: batchReconciler,
     [FLEET_RECONCILER]: fleetReconciler,
+    [WEBHOOK_RECONCILER]: webhookReconciler,
   },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidInputException',

@@ -17,6 +17,7 @@ import { invalid } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import type { BuildDefinition, BuildRow, ProjectRow, RetryState, StartRequest, StoredPhase } from './tables.ts';
 import { QUEUE_TOPIC } from './topics.ts';
+import type { WebhookOrigin } from './webhooks/tables.ts';
 
 export const RECONCILER = 'codebuild.build';
 
@@ -68,9 +69,9 @@ export const retryBuild = operation('codebuild', 'RetryBuild', {
           const project = await lockProject(tx, ctx, former.project);
           await checkQueue(tx, ctx, ctx.account);
           await checkProjectLimit(tx, project);
-          const { definition, request } = former;
+          const { definition, request, webhook } = former;
           await requireFleet(tx.sql, ctx, definition.environment);
-          return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx) });
+          return queueBuild(tx, ctx, project, { definition, request, initiator: initiatorOf(ctx), webhook });
         },
       }),
     );
@@ -87,6 +88,8 @@ interface NewBuild {
   id?: string;
   batch?: string | null;
   batch_build?: BatchedBuild | null;
+  /** The event that started it. */
+  webhook?: WebhookOrigin | null;
 }
 
 function findBuild(tx: Transaction, id: string): Promise<BuildRow> {
@@ -140,6 +143,7 @@ export async function queueBuild(
       fleet,
       batch: build.batch ?? null,
       batch_build: build.batch_build ? JSON.stringify(build.batch_build) : null,
+      webhook: build.webhook ? JSON.stringify(build.webhook) : null,
     })
     .returningAll()
     .executeTakeFirstOrThrow();

@@ -3,6 +3,7 @@ import type { ColumnType, Generated, JSONColumnType, Selectable } from 'kysely';
 import type { Input, ShapeOf } from '../../platform/service.ts';
 import type { BatchedBuild } from './batches/tables.ts';
 import type { FinalStatus, PhaseContext, PhaseType } from './runner/outcome.ts';
+import type { WebhookOrigin } from './webhooks/tables.ts';
 
 export type Project = ShapeOf<'codebuild', 'Project'>;
 export type Build = ShapeOf<'codebuild', 'Build'>;
@@ -119,6 +120,7 @@ export interface BuildsTable {
   batch: string | null;
   batch_build: NullableJson<BatchedBuild>;
   batchspec: string | null;
+  webhook: NullableJson<WebhookOrigin>;
 }
 
 export interface LeftoversTable {
@@ -137,6 +139,9 @@ export interface StartTokensTable {
 
 export type ProjectRow = Selectable<ProjectsTable>;
 export type BuildRow = Selectable<BuildsTable>;
+
+/** What a machine, a log and sources are made for: a build, or the session of a sandbox. */
+export type Work = Pick<BuildRow, 'id' | 'account' | 'region' | 'project' | 'project_id' | 'machine' | 'definition'>;
 
 declare module '../../platform/platform.ts' {
   interface Tables {

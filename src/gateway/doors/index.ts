@@ -7,7 +7,8 @@ import { gitHttp } from './git-http.ts';
 import { gitLfs } from './git-lfs.ts';
 import { health } from './health.ts';
 import { snsCertificate } from './sns-certificate.ts';
+import { webhooks } from './webhooks.ts';
 
 export type Door = (app: FastifyInstance, gateway: Gateway) => void;
 
-export const doors: Door[] = [health, credentials, codebuildPublic, snsCertificate, gitHttp, gitLfs];
+export const doors: Door[] = [health, credentials, codebuildPublic, snsCertificate, gitHttp, gitLfs, webhooks];

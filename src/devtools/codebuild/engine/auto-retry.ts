@@ -27,6 +27,7 @@ export async function scheduleRetry(
     initiator: build.initiator,
     batch: build.batch,
     batch_build: build.batch_build,
+    webhook: build.webhook,
     retry: { autoRetryLimit: limit, autoRetryNumber: number + 1, previousAutoRetry: buildArn(build) },
   });
   await tx.sql

@@ -21,6 +21,7 @@ export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildR
     CODEBUILD_SOURCE_REPO_URL: definition.source?.location ?? '',
     CODEBUILD_SOURCE_VERSION: definition.sourceVersion ?? '',
     CODEBUILD_START_TIME: String(row.started_at.getTime()),
+    ...row.webhook?.variables,
   };
   if (row.batch_build) {
     variables.CODEBUILD_BATCH_BUILD_IDENTIFIER = row.batch_build.identifier;
