@@ -117,3 +117,23 @@ artifacts: {files: [trap/file]}
   assert.match(second.output, /an artifact must not lead out of its folder/);
   assert.deepEqual(await readdir(outside), []);
 });
+
+test('reports are summed up, with the tests that failed', async () => {
+  await buildspec(`version: 0.2
+phases:
+  build:
+    commands:
+      - printf '<testsuite><testcase classname="cart" name="adds"/><testcase classname="cart" name="pays"><failure message="too much"/></testcase></testsuite>' >unit.xml
+      - printf '{"t":{"coverage":{"a.rb":[1,0,null]}}}' >.resultset.json
+reports:
+  unit: {files: [unit.xml]}
+  coverage: {files: [.resultset.json], file-format: SIMPLECOV}
+`);
+  const { code, output } = await start().ended;
+  assert.equal(code, 0, 'what tests came to is for the commands to tell');
+  assert.match(
+    output,
+    /^unit: 1 succeeded, 1 failed\n {2}cart pays {2}too much\ncoverage: 1 of 2 lines covered in 1 files\nBuild SUCCEEDED$/m,
+  );
+  assert.deepEqual(await readdir(temporary), []);
+});

@@ -16,7 +16,13 @@ type Destination = NonNullable<ExportConfig['s3Destination']>;
  * `PATH/REPORT-ID/FILE` for each file, or `PATH/REPORT-ID.zip`: where below the path AWS puts them is not documented. `directory`: on this host.
  * Throws AwsError.
  */
-export async function exportFiles(s3: Clients['s3'], destination: Destination, report: string, files: ReportFile[], directory: string): Promise<void> {
+export async function exportFiles(
+  s3: Clients['s3'],
+  destination: Destination,
+  report: string,
+  files: ReportFile[],
+  directory: string,
+): Promise<void> {
   const put = async (key: string, file: string, contentType?: string) => {
     const { size } = await stat(file);
     await s3.putObject({

@@ -3,5 +3,10 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { FormatName } from './formats/formats.ts';
 import { parseReport, type ReportFile } from './parsed-report.ts';
 
-const { format, files } = workerData as { format: FormatName; files: ReportFile[] };
+export interface ParseOrder {
+  format: FormatName;
+  files: ReportFile[];
+}
+
+const { format, files } = workerData as ParseOrder;
 parentPort!.postMessage(await parseReport(format, files));

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import type { FormatName } from './formats/formats.ts';
 import { MalformedReport } from './formats/xml-reader.ts';
+import type { ParseOrder } from './parse-thread.ts';
 import { type ParsedReport, parseReport, type ReportFile } from './parsed-report.ts';
 
 /** bytes; reading so many takes a few ms, less than a thread takes to start. */
@@ -15,7 +16,7 @@ export async function parseFiles(format: FormatName, files: ReportFile[], signal
   if (sizes.reduce((sum, size) => sum + size, 0) <= SMALL_BYTES) return parseReport(format, files);
   signal.throwIfAborted();
   const worker = new Worker(new URL(`./parse-thread${import.meta.url.slice(-3)}`, import.meta.url), {
-    workerData: { format, files },
+    workerData: { format, files } satisfies ParseOrder,
     resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
   });
   const stop = () => worker.terminate();

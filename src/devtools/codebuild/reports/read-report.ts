@@ -51,7 +51,12 @@ export async function readReport(
   return { parsed, files };
 }
 
-async function fetchFiles(machine: Machine, { selections, discardPaths }: CollectedReport, directory: string, signal: AbortSignal): Promise<ReportFile[]> {
+async function fetchFiles(
+  machine: Machine,
+  { selections, discardPaths }: CollectedReport,
+  directory: string,
+  signal: AbortSignal,
+): Promise<ReportFile[]> {
   const count = selections.reduce((sum, { files }) => sum + files.length, 0);
   if (count === 0) throw new ReportFailure('report files not found in build');
   if (count > MAX_FILES) throw new ReportFailure(`${count} files are more than the ${MAX_FILES} that a report can have`);

@@ -21,7 +21,9 @@ export async function storeReport(context: SourceContext, report: CollectedRepor
   const { codebuild } = clients;
   const { type } = FORMATS[report.format];
   const group = report.group.startsWith('arn:') ? report.group : await makeGroup(context, `${row.project}-${report.group}`, type);
-  const made = await told('error creating report', () => codebuild.createReport({ reportGroupArn: group, executionId: buildArn(row), type }));
+  const made = await told('error creating report', () =>
+    codebuild.createReport({ reportGroupArn: group, executionId: buildArn(row), type }),
+  );
   const { arn = '', exportConfig } = made.report ?? {};
   log.agent(`Preparing to copy ${type} report ${arn}`);
   const id = arn.slice(arn.lastIndexOf(':') + 1);
@@ -72,9 +74,13 @@ function resultOf({ type, statusCounts, duration, coverage }: ParsedReport) {
   if (type === 'TEST') {
     const total = Object.values(statusCounts).reduce((sum, count) => sum + count, 0);
     const failed = statusCounts.FAILED + statusCounts.ERROR > 0;
-    return { status: failed ? ('FAILED' as const) : ('SUCCEEDED' as const), testSummary: { total, statusCounts, durationInNanoSeconds: duration } };
+    return {
+      status: failed ? ('FAILED' as const) : ('SUCCEEDED' as const),
+      testSummary: { total, statusCounts, durationInNanoSeconds: duration },
+    };
   }
-  const sum = (of: 'linesCovered' | 'linesMissed' | 'branchesCovered' | 'branchesMissed') => coverage.reduce((all, file) => all + file[of], 0);
+  const sum = (of: 'linesCovered' | 'linesMissed' | 'branchesCovered' | 'branchesMissed') =>
+    coverage.reduce((all, file) => all + file[of], 0);
   const totals = {
     linesCovered: sum('linesCovered'),
     linesMissed: sum('linesMissed'),
