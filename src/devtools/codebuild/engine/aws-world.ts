@@ -2,9 +2,9 @@
 import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { SecretReference } from '../buildspec/buildspec.ts';
-import type { CacheKeys, CachePath } from '../runner/caching.ts';
 import type { CollectedReport } from '../reports/read-report.ts';
 import { storeReport } from '../reports/store-report.ts';
+import type { CacheKeys, CachePath } from '../runner/caching.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
@@ -15,14 +15,16 @@ import { S3Cache } from '../storage/cache.ts';
 import { restoreCustomCache, saveCustomCache } from '../storage/custom-cache.ts';
 import { parseS3Location } from '../storage/s3-location.ts';
 import { uploadArtifact } from '../storage/upload-artifact.ts';
-import type { StoredArtifact } from '../tables.ts';
+import type { BuildRow, StoredArtifact } from '../tables.ts';
 import { type Changes, enterPhases } from './record.ts';
 
 /** bytes; a buildspec that is larger is none. */
 const MAX_BUILDSPEC = 2 * 1024 * 1024;
 
+type BuildContext = SourceContext & { row: BuildRow };
+
 export class AwsWorld implements World {
-  readonly #context: SourceContext;
+  readonly #context: BuildContext;
   readonly #owner: string;
   /** Written with the next change of phase. */
   #changes: Changes = {};
@@ -30,7 +32,7 @@ export class AwsWorld implements World {
   #sourceDirectory = '';
   #begun = false;
 
-  constructor(context: SourceContext, owner: string) {
+  constructor(context: BuildContext, owner: string) {
     this.#context = context;
     this.#owner = owner;
   }

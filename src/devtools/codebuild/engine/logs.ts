@@ -12,12 +12,12 @@ import { s3LogLocation } from '../describe.ts';
 import { buildArn, logsOf } from '../names.ts';
 import type { LogSink } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
-import type { BuildRow } from '../tables.ts';
+import type { Work } from '../tables.ts';
 
 const RETRY_PAUSES_MS = [100, 500, 2_000, 5_000, undefined];
 
 /** Undefined when the project has CloudWatch Logs disabled. Throws BuildFailure when the role may not write. */
-export async function openCloudWatchSink(clients: Clients, row: BuildRow): Promise<LogSink | undefined> {
+export async function openCloudWatchSink(clients: Clients, row: Work): Promise<LogSink | undefined> {
   const place = logsOf(row, row.definition.logsConfig);
   if (!place) return undefined;
   const { groupName: logGroupName, streamName: logStreamName } = place;
@@ -71,7 +71,7 @@ export interface S3Log {
 }
 
 /** Gathered in a file and stored when the build ends, as CodeBuild does it. */
-export function openS3Log(clients: Clients, row: BuildRow, directory: string): S3Log | undefined {
+export function openS3Log(clients: Clients, row: Work, directory: string): S3Log | undefined {
   const wanted = row.definition.logsConfig?.s3Logs;
   if (wanted?.status !== 'ENABLED' || !wanted.location) return undefined;
   const file = `${directory}/log.gz`;

@@ -9,7 +9,7 @@ import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure } from '../runner/outcome.ts';
 import type { FetchedSources } from '../runner/world.ts';
 import { withSourceCache } from '../storage/source-cache.ts';
-import type { BuildRow } from '../tables.ts';
+import type { BuildRow, Work } from '../tables.ts';
 import { fetchCodeCommit } from './codecommit.ts';
 import { fetchFromProvider } from './git-provider.ts';
 import { fetchS3 } from './s3.ts';
@@ -18,7 +18,7 @@ export interface SourceContext {
   platform: Platform;
   clients: Clients;
   machine: Machine;
-  row: BuildRow;
+  row: Work;
   log: BuildLog;
   signal: AbortSignal;
   /** On the host, of this build alone. */

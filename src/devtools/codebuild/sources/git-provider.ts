@@ -3,7 +3,7 @@ import type { Platform } from '../../../platform/platform.ts';
 import type { Credential } from '../providers/credential.ts';
 import { BadLocation, type RemoteRepository, remoteRepository } from '../providers/provider.ts';
 import { BuildFailure } from '../runner/outcome.ts';
-import type { BuildRow } from '../tables.ts';
+import type { Work } from '../tables.ts';
 import { cloneRepository, type WantedVersion, wantedVersion } from './clone.ts';
 import type { OneSource, SourceContext } from './fetch.ts';
 import { type Asker, CredentialError, findCredential } from './find-credential.ts';
@@ -50,7 +50,7 @@ export function providerVersion(version: string, type: string): WantedVersion {
   return { names: [reference, `refs/heads/${version}`], commit: undefined };
 }
 
-export function askerOf(row: BuildRow): Asker {
+export function askerOf(row: Work): Asker {
   const { serviceRole, source } = row.definition;
   return { account: row.account, region: row.region, serviceRole, primary: source, sessionName: `AWSCodeBuild-${row.id}` };
 }
@@ -61,7 +61,7 @@ export function askerOf(row: BuildRow): Asker {
  */
 export async function providerCredentialHelper(
   platform: Platform,
-  row: BuildRow,
+  row: Work,
 ): Promise<{ settings: Record<string, string>; secret: string } | undefined> {
   const { source } = row.definition;
   if (!source) return undefined;
