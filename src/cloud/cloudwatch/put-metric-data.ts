@@ -46,7 +46,7 @@ export const putMetricData = operation('cloudwatch', 'PutMetricData', {
     }
     const now = Math.floor(ctx.now().getTime() / 1000);
     const samples = data.map((datum, index) => sampleOf(Namespace, datum, `MetricData.member.${index + 1}`, now));
-    await ctx.transaction((tx) => store(tx, ctx, samples));
+    await ctx.transaction((tx) => store(tx, ctx, samples, now));
     return {};
   },
 });
@@ -116,8 +116,8 @@ function checkNumber(value: number, path: string): void {
   if (!(Math.abs(value) <= LARGEST)) throw invalidValue(`The value ${value} for parameter ${path} is invalid.`);
 }
 
-/** Adds samples to what is there. Rows are taken in the order of their keys, so that writers of the same ones wait and none deadlocks. */
-export async function store(tx: Transaction, place: Place, samples: Sample[]): Promise<void> {
+/** Adds samples to what is there. Rows are taken in the order of their keys, so that writers of the same ones wait and none deadlocks. `now`: seconds. */
+export async function store(tx: Transaction, place: Place, samples: Sample[], now: number): Promise<void> {
   const metrics = new Map<string, { id: string; namespace: string; name: string; dimensions: unknown; last_at: number }>();
   const points = new Map<string, PointsTable>();
   for (const { metric, ...sample } of samples) {
@@ -142,7 +142,8 @@ export async function store(tx: Transaction, place: Place, samples: Sample[]): P
       count = known.count + excluded.count, sum = known.sum + excluded.sum,
       min = least(known.min, excluded.min), max = greatest(known.max, excluded.max),
       distribution = cloudwatch.merged(known.distribution, excluded.distribution)`.execute(tx.sql);
-  await wakeAlarms(tx, [...metrics.keys()]);
+  const late = [...points.values()].filter(({ at }) => at < now - (now % 60)).map(({ metric }) => metric);
+  await wakeAlarms(tx, [...metrics.keys()], [...new Set(late)]);
 }
 
 function added(known: PointsTable, more: Omit<Sample, 'metric'>): PointsTable {

@@ -13,6 +13,9 @@ const DAY_S = 86_400;
 /** Rows of a minute wait until a good number can be put together at once. */
 const SLACK_S = 3_600;
 
+/** Of what happened to alarms. */
+const HISTORY_S = 30 * DAY_S;
+
 const STEPS = [
   { resolution: 1, seconds: 3 * 3_600, next: 60 },
   { resolution: 60, seconds: 15 * DAY_S, next: 300 },
@@ -22,6 +25,10 @@ const STEPS = [
 
 function secondsNow(platform: Platform): number {
   return Math.floor(platform.now().getTime() / 1000);
+}
+
+function oldestHistory(platform: Platform, slack = 0): Date {
+  return new Date((secondsNow(platform) - HISTORY_S - slack) * 1000);
 }
 
 /** How many rows it took away. */
@@ -53,6 +60,7 @@ export const retention: Reconciler = {
     }
     const oldest = secondsNow(platform) - STEPS.at(-1)!.seconds - DAY_S;
     await platform.transaction((tx) => tx.sql.deleteFrom('cloudwatch.metrics').where('last_at', '<', oldest).execute());
+    await platform.transaction((tx) => tx.sql.deleteFrom('cloudwatch.alarm_history').where('at', '<', oldestHistory(platform)).execute());
   },
   async pending(platform) {
     const now = secondsNow(platform);
@@ -67,6 +75,12 @@ export const retention: Reconciler = {
           .executeTakeFirst(),
       ),
     );
-    return due.some((row) => row !== undefined) ? [EVERYTHING] : [];
+    const history = await platform.read
+      .selectFrom('cloudwatch.alarm_history')
+      .select('id')
+      .where('at', '<', oldestHistory(platform, SLACK_S))
+      .limit(1)
+      .executeTakeFirst();
+    return [...due, history].some((row) => row !== undefined) ? [EVERYTHING] : [];
   },
 };
