@@ -13,6 +13,8 @@ export interface BatchSpec {
 }
 
 const KINDS = ['build-fanout', 'build-graph', 'build-list', 'build-matrix'] as const;
+/** The build that fetches the source for the batch. */
+const RESERVED = 'DOWNLOAD_SOURCE';
 const IDENTIFIER = /^[A-Za-z0-9_]{1,127}$/;
 
 /** Reads only what is said of the batch: phases may be missing, since each build may name a buildspec of its own. Throws BuildspecError. */
@@ -68,6 +70,8 @@ function readBuild(map: YamlMap, kind: string, unnamed?: string): BatchBuild {
         'it must contain only alphanumeric characters and underscores and be less than 128 characters in length',
     );
   }
+  if (identifier === RESERVED)
+    throw new BuildspecError(`invalid identifier '${RESERVED}' in ${kind} at line ${lineAt(map, 'identifier')}: it is reserved`);
   refuseDebugging(map);
   if (kind !== 'build-graph' && has(map, 'depend-on')) {
     throw new BuildspecError(`depend-on is only allowed in build-graph, found in ${kind} at line ${lineAt(map, 'depend-on')}`);
