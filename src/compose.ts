@@ -21,7 +21,7 @@ import { migrate, type Schema } from './platform/database/migrate.ts';
 import { type Connections, connect } from './platform/database/pool.ts';
 import { inTransaction } from './platform/database/transaction.ts';
 import { type Jobs, prepareJobs, startJobs } from './platform/jobs.ts';
-import { createKeyring } from './platform/keyring.ts';
+import { createKeyring, type Keyring } from './platform/keyring.ts';
 import type { Logger } from './platform/log.ts';
 import { createPaging } from './platform/paging.ts';
 import type { Platform, Transaction } from './platform/platform.ts';
@@ -90,7 +90,7 @@ export async function compose(
       transaction: (work) => inTransaction(read, work),
       signals,
       blobs: await openBlobs(config.blobs, keyring.derive('blobs')),
-      machines: await createMachines({ kind: config.machines, dataDir: config.dataDir, log }),
+      ...(await openMachines(config, keyring, log)),
       aws: createClients(gateway),
       keyring,
       paging: createPaging(keyring),
@@ -120,6 +120,17 @@ export async function compose(
     await stop();
     throw error;
   }
+}
+
+/** Machines of all processes of an installation have one identity, so that each can end what another left. */
+async function openMachines(
+  { machines: kind, dataDir }: Config,
+  keyring: Keyring,
+  log: Logger,
+): Promise<Pick<Platform, 'machines' | 'hostMachines'>> {
+  const identity = keyring.derive('machines').toString('hex').slice(0, 12);
+  const machines = await createMachines({ kind, dataDir, log, identity });
+  return { machines, hostMachines: kind === 'docker' ? await createMachines({ kind: 'auto', dataDir, log }) : machines };
 }
 
 async function openBlobs(settings: BlobSettings, key: Buffer): Promise<BlobStore> {

@@ -30,6 +30,8 @@ export interface Config {
   };
   /** So many seconds a process that is told to stop lets its builds go on, before it gives them up. */
   drainSeconds: number;
+  /** Names of images that stand for others; see codebuild/engine/image.ts. */
+  imageMap: string;
   /** Builds of one account that may run at once, over all processes; five times as many may wait. 0: as many as there are slots. */
   concurrentBuilds: number;
   /** Local caches of builds on this worker may take so much, in bytes; 0: none are kept. */
@@ -134,6 +136,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       },
       endpoints: { http: '', https: undefined, ssh: undefined },
       drainSeconds: count('PENSTOCK_DRAIN_SECONDS', env, 0),
+      imageMap: env.PENSTOCK_IMAGE_MAP || '',
       concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
       buildCacheBytes: wholeNumber('PENSTOCK_BUILD_CACHE_BYTES', env.PENSTOCK_BUILD_CACHE_BYTES || BUILD_CACHE_BYTES),
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),

@@ -65,6 +65,8 @@ export interface Platform {
   readonly blobs: BlobStore;
   /** The driver chosen by `--machines`. */
   readonly machines: MachineDriver;
+  /** For the server's own work with what strangers wrote, by the tools of this host; the same as `machines`, unless those are made of images. */
+  readonly hostMachines: MachineDriver;
   readonly aws: AwsClients;
   /** Seals and opens small secrets and tokens under the master key. */
   readonly keyring: Keyring;

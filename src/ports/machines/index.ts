@@ -8,11 +8,13 @@ export interface MachinesOptions {
   kind: 'auto' | 'process' | 'sandbox' | 'docker' | 'dummy';
   /** Machines live in `machines/` below it. */
   dataDir: string;
+  /** By which this installation knows its machines from others' on the same engine; default: one for each data directory. */
+  identity?: string;
   log: { warn(details: object, message: string): void };
 }
 
 /** Chooses the driver. A driver asked for by name is not replaced by a weaker one: its machines then fail, and say why. */
-export async function createMachines({ kind, dataDir, log }: MachinesOptions): Promise<MachineDriver> {
+export async function createMachines({ kind, dataDir, log, identity }: MachinesOptions): Promise<MachineDriver> {
   switch (kind) {
     case 'dummy':
       return createDummyMachines();
@@ -22,7 +24,7 @@ export async function createMachines({ kind, dataDir, log }: MachinesOptions): P
       return createSandboxMachines({ dataDir });
     case 'docker':
       // Loaded only where it is wanted: the others start without it.
-      return (await import('./docker/index.ts')).createDockerMachines({ dataDir, env: process.env });
+      return (await import('./docker/index.ts')).createDockerMachines({ dataDir, env: process.env, ...(identity ? { identity } : {}) });
     case 'auto':
       return await sandboxOrProcess(dataDir, log);
   }

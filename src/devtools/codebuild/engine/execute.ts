@@ -86,7 +86,7 @@ class Execution {
     const { row, owner, credentialToken } = this.#claimed;
     const { log } = this.#place;
     log.agent(`Running on Penstock, ${machine.isolation}`);
-    for (const line of notInEffect(row)) log.agent(line);
+    for (const line of notInEffect(row, machine)) log.agent(line);
     log.masker.add(credentialToken);
     const context = { platform: this.#platform, clients, machine, row, log, signal: this.#signal, directory: this.#directory };
     const request = requestOf(row, buildVariables(this.#platform, row), awsVariables(this.#platform, row, credentialToken));

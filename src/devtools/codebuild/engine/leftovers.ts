@@ -16,9 +16,18 @@ export async function removeHere(platform: Platform, machine: string): Promise<v
   await (await platform.machines.adopt(machine))?.remove();
 }
 
+/** For a machine of this process that could not be removed, because its engine is away or its files cannot be deleted. */
+export async function leaveForLater(platform: Platform, machine: string): Promise<void> {
+  await platform.transaction((tx) => leave(tx, placeOf(platform.config.dataDir), machine));
+}
+
 /** In the transaction that takes a build from a dead process: whoever works on its data directory next clears up there. */
 export async function leaveRest(tx: Transaction, platform: Platform, { place, machine }: BuildRow): Promise<void> {
   if (place === null || machine === null || place === placeOf(platform.config.dataDir)) return;
+  await leave(tx, place, machine);
+}
+
+async function leave(tx: Transaction, place: string, machine: string): Promise<void> {
   await tx.sql
     .insertInto('codebuild.leftovers')
     .values({ place, machine })

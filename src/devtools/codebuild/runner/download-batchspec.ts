@@ -1,6 +1,7 @@
 /** The first build of a batch: fetches the source and reads the buildspec that has the batch section. No command of the user's runs. */
 import { parseBatch } from '../buildspec/batch.ts';
 import { BuildspecError } from '../buildspec/yaml-tree.ts';
+import { codebuildDirectory } from './layout.ts';
 import { readBuildspec } from './load-buildspec.ts';
 import { BuildFailure, BuildInterrupt, outcomeOf, type PhaseOutcome, SUCCEEDED } from './outcome.ts';
 import type { BuildResult, RunOptions } from './run-build.ts';
@@ -28,7 +29,7 @@ export async function downloadBatchspec(options: RunOptions): Promise<BuildResul
 async function fetchBatchspec(options: RunOptions): Promise<string> {
   const { machine, world, log, signal } = options;
   log.agent('Waiting for DOWNLOAD_SOURCE');
-  const sources = await world.fetchSources(machine, `${machine.workdir}/codebuild/output/src`, log, signal);
+  const sources = await world.fetchSources(machine, `${codebuildDirectory(machine)}/output/src`, log, signal);
   log.agent('Phase is DOWNLOAD_SOURCE');
   const text = await readBuildspec(options, sources.directory);
   try {

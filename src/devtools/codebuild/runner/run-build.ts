@@ -4,6 +4,7 @@ import { type Buildspec, PHASE_NAMES, type PhaseName } from '../buildspec/builds
 import { uploadArtifacts } from './artifacts.ts';
 import { type CacheKeys, cacheKeys, cachePaths } from './caching.ts';
 import { afterFailure, commandFiles, PHASE_TYPE, runCommandPhase } from './commands.ts';
+import { codebuildDirectory } from './layout.ts';
 import { loadBuildspec } from './load-buildspec.ts';
 import type { BuildLog } from './log.ts';
 import { BuildFailure, BuildInterrupt, type FinalStatus, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
@@ -79,7 +80,7 @@ class BuildRun {
     const { machine, request, world, log, signal } = this.#options;
     log.agent('Waiting for agent ping');
     log.agent('Waiting for DOWNLOAD_SOURCE');
-    const root = `${machine.workdir}/codebuild/output/src${sourceNumber()}`;
+    const root = `${codebuildDirectory(machine)}/output/src${sourceNumber()}`;
     const sources = await world.fetchSources(machine, root, log, signal);
     log.agent('Phase is DOWNLOAD_SOURCE');
     log.agent(`CODEBUILD_SRC_DIR=${sources.directory}`);
@@ -95,7 +96,7 @@ class BuildRun {
     const shell = await BuildShell.open(
       {
         machine,
-        directory: `${machine.workdir}/codebuild/output/tmp`,
+        directory: `${codebuildDirectory(machine)}/output/tmp`,
         source: sources.directory,
         env,
         shell: spec.env.shell,

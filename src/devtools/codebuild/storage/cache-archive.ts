@@ -10,6 +10,7 @@ import { createGunzip, createGzip } from 'node:zlib';
 import type { Machine } from '../../../ports/machines/port.ts';
 import { packSelected, type Selection } from '../runner/collect.ts';
 import { tarPack } from '../runner/files.ts';
+import { codebuildDirectory } from '../runner/layout.ts';
 import { runScript, unpackTar } from '../runner/machine-tools.ts';
 import { drain, forEachEntry } from '../runner/zip.ts';
 
@@ -80,7 +81,7 @@ rm -rf "$stage"`;
 
 /** The trees of an archive to where they belong; throws when it is damaged or cannot be written. */
 export async function unpack(machine: Machine, file: string, source: string, signal: AbortSignal): Promise<void> {
-  const stage = `${machine.workdir}/codebuild/output/cache`;
+  const stage = `${codebuildDirectory(machine)}/output/cache`;
   const tar = createGunzip();
   await Promise.all([pipeline(createReadStream(file), tar), unpackTar(machine, stage, tar, { signal })]);
   const { stdout } = await runScript(machine, 'cat "$1"', [`${stage}/${MANIFEST}`], { signal });

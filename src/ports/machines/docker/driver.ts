@@ -1,6 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Capabilities, Machine, MachineDriver, MachineSpec } from '../port.ts';
 import { type ContainerState, containerOf, type InspectedContainer, labels, removeContainer, stoppedStatus } from './container.ts';
 import { type Engine, EngineError, EngineLost } from './engine.ts';
@@ -24,7 +21,7 @@ const idPattern = /^[A-Za-z0-9-]{1,64}$/;
 
 /**
  * Machines as containers of a Docker-compatible engine, one each. All that is known of a machine is in its container's labels, so any process
- * that reaches the engine and has this server's identity can go on with it.
+ * that reaches the engine and has the same identity can go on with it.
  */
 export class DockerDriver implements MachineDriver {
   readonly name = 'docker';
@@ -32,10 +29,10 @@ export class DockerDriver implements MachineDriver {
   readonly #identity: string;
   #capabilities: Promise<Capabilities> | undefined;
 
-  /** @param dataDir keeps the identity by which this server knows its containers from others'; made if missing. */
-  constructor(engine: Engine, dataDir: string) {
+  /** @param identity tells the containers of this installation from others' on the same engine; letters and digits. */
+  constructor(engine: Engine, identity: string) {
     this.#engine = engine;
-    this.#identity = identityIn(join(dataDir, 'machines', 'docker'));
+    this.#identity = identity;
   }
 
   /** An engine that does not answer is asked again the next time: it may only be starting. */
@@ -146,16 +143,4 @@ function unavailable(note: string): Capabilities {
 function startError(image: string, error: EngineError): Error {
   const shell = /\/bin\/sh.*(no such file|not found)|executable file not found/i.test(error.message);
   return new Error(shell ? `the image ${image} has no /bin/sh, which builds need: ${error.message}` : error.message);
-}
-
-/** Made once for each data directory: several servers may use the same engine, and none may sweep another's machines away. */
-function identityIn(directory: string): string {
-  const file = join(directory, 'identity');
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  try {
-    writeFileSync(file, randomBytes(6).toString('hex'), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  return readFileSync(file, 'utf8');
 }

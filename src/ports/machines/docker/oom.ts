@@ -2,7 +2,7 @@ import type { Engine } from './engine.ts';
 import { runInside } from './run-inside.ts';
 
 /** The kernel's count, in the container's control group as it sees it itself: version 1, version 2. */
-const script = `for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
+export const oomScript = `for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
   [ -r "$file" ] || continue
   while read -r name value; do [ "$name" != oom_kill ] || { echo "$value"; exit 0; }; done <"$file"
 done
@@ -25,7 +25,7 @@ export class OomCounter {
   /** Whether there were more since it was last asked. False too when that cannot be found out. */
   async more(): Promise<boolean> {
     const before = this.#known;
-    const text = await runInside(this.#engine, this.#container, script);
+    const text = await runInside(this.#engine, this.#container, oomScript);
     const count = Number(text?.trim() || before);
     this.#known = count;
     return count > before;
