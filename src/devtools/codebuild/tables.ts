@@ -37,8 +37,8 @@ export type BuildDefinition = Pick<
 };
 
 /** Times are ISO texts: this is JSON. */
-export interface StoredPhase {
-  phaseType: PhaseType;
+export interface StoredPhase<Type extends string = PhaseType> {
+  phaseType: Type;
   phaseStatus?: FinalStatus;
   startTime: string;
   endTime?: string;

@@ -2,33 +2,46 @@
 import type { Platform } from '../../../platform/platform.ts';
 import { buildArn, buildId, logsOf } from '../names.ts';
 import { publicBuildUrl } from '../public/links.ts';
-import type { BuildDefinition, BuildRow } from '../tables.ts';
+import type { BuildDefinition, BuildRow, Work } from '../tables.ts';
 
 export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildRow): Record<string, string> {
+  const { publicProjectAlias } = row.definition;
+  return {
+    ...workVariables(row),
+    CODEBUILD_BUILD_ARN: buildArn(row),
+    CODEBUILD_BUILD_ID: buildId(row),
+    CODEBUILD_BUILD_NUMBER: String(row.number),
+    CODEBUILD_INITIATOR: row.initiator,
+    ...(publicProjectAlias && { CODEBUILD_PUBLIC_BUILD_URL: publicBuildUrl(config, publicProjectAlias, row.id) }),
+    CODEBUILD_START_TIME: String(row.started_at.getTime()),
+    ...row.webhook?.variables,
+    ...batchVariables(row),
+  };
+}
+
+function batchVariables({ batch_build }: BuildRow): Record<string, string> {
+  if (!batch_build) return {};
+  const { identifier, shard } = batch_build;
+  return {
+    CODEBUILD_BATCH_BUILD_IDENTIFIER: identifier,
+    // Of build-fanout. AWS does not document how its codebuild-tests-run learns which part of the tests is its own; these names are ours.
+    ...(shard && { CODEBUILD_CURRENT_SHARD: String(shard.index), CODEBUILD_TOTAL_SHARDS: String(shard.total) }),
+  };
+}
+
+/** Those of them that a sandbox has as well. */
+export function workVariables(row: Work): Record<string, string> {
   const { definition } = row;
   const variables: Record<string, string> = {
     CI: 'true',
     CODEBUILD_CI: 'true',
-    CODEBUILD_BUILD_ARN: buildArn(row),
-    CODEBUILD_BUILD_ID: buildId(row),
     CODEBUILD_BUILD_IMAGE: definition.environment?.image ?? '',
-    CODEBUILD_BUILD_NUMBER: String(row.number),
-    CODEBUILD_INITIATOR: row.initiator,
     CODEBUILD_KMS_KEY_ID: definition.encryptionKey ?? '',
     CODEBUILD_LOG_PATH: logsOf(row, definition.logsConfig)?.streamName ?? '',
     CODEBUILD_PROJECT_UUID: row.project_id,
-    ...(definition.publicProjectAlias && { CODEBUILD_PUBLIC_BUILD_URL: publicBuildUrl(config, definition.publicProjectAlias, row.id) }),
     CODEBUILD_SOURCE_REPO_URL: definition.source?.location ?? '',
     CODEBUILD_SOURCE_VERSION: definition.sourceVersion ?? '',
-    CODEBUILD_START_TIME: String(row.started_at.getTime()),
-    ...row.webhook?.variables,
   };
-  if (row.batch_build) {
-    variables.CODEBUILD_BATCH_BUILD_IDENTIFIER = row.batch_build.identifier;
-    const { shard } = row.batch_build;
-    // Of build-fanout. AWS does not document how its codebuild-tests-run learns which part of the tests is its own; these names are ours.
-    if (shard) Object.assign(variables, { CODEBUILD_CURRENT_SHARD: String(shard.index), CODEBUILD_TOTAL_SHARDS: String(shard.total) });
-  }
   for (const source of definition.secondarySources ?? []) {
     variables[`CODEBUILD_SOURCE_REPO_URL_${source.sourceIdentifier}`] = source.location ?? '';
     const version = definition.secondarySourceVersions?.find((item) => item.sourceIdentifier === source.sourceIdentifier);
@@ -38,7 +51,7 @@ export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildR
 }
 
 /** So that `aws` and every SDK inside the build reach this installation, as the service role. */
-export function awsVariables(platform: Platform, row: BuildRow, credentialToken: string): Record<string, string> {
+export function awsVariables(platform: Platform, row: Pick<Work, 'region'>, credentialToken: string): Record<string, string> {
   const endpoint = platform.config.endpoints.http;
   return {
     AWS_REGION: row.region,

@@ -124,15 +124,15 @@ function stored(changes: Changes): Record<string, unknown> {
 }
 
 /** The phases with the last one closed and the next one open. */
-export function turnTo(
-  phases: StoredPhase[],
-  next: PhaseType,
+export function turnTo<Type extends string = PhaseType>(
+  phases: StoredPhase<Type>[],
+  next: Type,
   outcome: PhaseOutcome,
   now: Date,
-): { phases: StoredPhase[]; completed: StoredPhase } {
+): { phases: StoredPhase<Type>[]; completed: StoredPhase<Type> } {
   const open = phases.at(-1);
   if (!open) throw new Error('A build has at least the phase SUBMITTED.');
-  const completed: StoredPhase = {
+  const completed: StoredPhase<Type> = {
     ...open,
     phaseStatus: outcome.status,
     endTime: now.toISOString(),
