@@ -11,10 +11,12 @@
 /**
  * `driver.sh DIR SOURCE MARK`. Reads requests from standard input, one a line: `MODE SHELL FILE SUCCEEDING USER` with MODE `keep` (state from and to the
  * state files), `fresh` (the build's first environment, nothing kept) or `peek` (state loaded, nothing kept). After each command it writes
- * `RS MARK SPACE status RS` into the output.
+ * `RS MARK SPACE status RS` into the output. DIR/bin, the last of PATH, has the programs of programs.ts.
  */
 export const DRIVER = `exec 2>&1
 dir=$1 source=$2 mark=$3
+PATH=\${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}:$dir/bin
+export PATH
 posix_shell=$(command -v sh)
 bash=$(command -v bash)
 while read -r mode shell file succeeding user; do

@@ -5,6 +5,7 @@ import type { ExecResult, Machine } from '../../../ports/machines/port.ts';
 import type { Shell } from '../buildspec/buildspec.ts';
 import { packFiles, readTarFile } from './files.ts';
 import { MarkerScanner } from './marker-scanner.ts';
+import { buildPrograms } from './programs.ts';
 import { DRIVER, RUN } from './scripts.ts';
 
 /** How a command ended. `lost`: the shell itself went away under it (killed, out of memory, aborted). */
@@ -43,6 +44,7 @@ export class BuildShell {
     const shell = new BuildShell(options);
     const files: Record<string, string> = { 'driver.sh': DRIVER, 'run.sh': RUN };
     for (const [name, text] of commands) files[`commands/${name}`] = text;
+    for (const [name, text] of Object.entries(buildPrograms())) files[`bin/${name}`] = text;
     await options.machine.put(options.directory, packFiles(files, ['state', 'out']));
     return shell;
   }
