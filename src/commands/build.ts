@@ -14,7 +14,8 @@ interface BuildOptions {
   buildspec?: string;
   env: { name: string; value: string }[];
   artifacts?: string;
-  machines: 'auto' | 'process' | 'sandbox';
+  image?: string;
+  machines?: 'auto' | 'process' | 'sandbox' | 'docker';
 }
 
 /** As shells tell of a program that SIGINT ended. */
@@ -27,8 +28,19 @@ export function buildCommand(): Command {
     .option('--buildspec <file>', 'relative to the source (default: buildspec.yml)')
     .option('-e, --env <name=value>', "a variable, which stands before the buildspec's; may be repeated", addVariable, [])
     .option('--artifacts <dir>', 'where the artifacts go; without it they are not collected')
-    .addOption(new Option('--machines <kind>', 'what isolates the commands').choices(['auto', 'process', 'sandbox']).default('auto'))
-    .addHelpText('after', '\nExamples:\n  penstock build\n  penstock build app --buildspec ci/test.yml -e STAGE=dev --artifacts out')
+    .option('--image <name>', 'build in a container of this image, by Docker or Podman (DOCKER_HOST)')
+    .addOption(
+      new Option('--machines <kind>', 'what isolates the commands (default: docker with --image, else auto)').choices([
+        'auto',
+        'process',
+        'sandbox',
+        'docker',
+      ]),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  penstock build\n  penstock build app --buildspec ci/test.yml -e STAGE=dev --artifacts out\n  penstock build --image public.ecr.aws/docker/library/node:24',
+    )
     .action((dir: string, options: BuildOptions) => build(dir, options));
 }
 
@@ -41,6 +53,8 @@ function addVariable(text: string, before: BuildOptions['env']): BuildOptions['e
 async function build(dir: string, options: BuildOptions): Promise<void> {
   const source = path.resolve(dir);
   if (!existsSync(source) || !statSync(source).isDirectory()) throw new ConfigError(`There is no folder ${source} to build.`);
+  const kind = options.machines ?? (options.image === undefined ? 'auto' : 'docker');
+  if ((kind === 'docker') !== (options.image !== undefined)) throw new ConfigError('--image and --machines docker belong together.');
   const stopping = new AbortController();
   const stop = () => stopping.abort(new BuildInterrupt('STOPPED'));
   process.once('SIGINT', stop).once('SIGTERM', stop);
@@ -51,14 +65,17 @@ async function build(dir: string, options: BuildOptions): Promise<void> {
     artifacts: options.artifacts === undefined ? undefined : path.resolve(options.artifacts),
     buildspec: options.buildspec,
     variables: options.env,
-    machines: (dataDir) =>
-      createMachines({ kind: options.machines, dataDir, log: { warn: (_, message) => process.stderr.write(`${message}\n`) } }),
+    image: options.image,
+    imageMap: process.env.PENSTOCK_IMAGE_MAP || '',
+    machines: (dataDir) => createMachines({ kind, dataDir, log: { warn: (_, message) => process.stderr.write(`${message}\n`) } }),
     onLog: show,
     onPhase: (phase) => ended.push(phase),
     onReport: (group, report) => reports.push(`${reportLines(group, report)}\n`),
     signal: stopping.signal,
   });
-  process.stdout.write(`\n${ended.map(phaseLine).join('')}${reports.join('')}${paint(status === 'SUCCEEDED' ? GREEN : RED, `Build ${status}`)}\n`);
+  process.stdout.write(
+    `\n${ended.map(phaseLine).join('')}${reports.join('')}${paint(status === 'SUCCEEDED' ? GREEN : RED, `Build ${status}`)}\n`,
+  );
   process.exitCode = stopping.signal.aborted ? INTERRUPTED : Number(status !== 'SUCCEEDED');
 }
 

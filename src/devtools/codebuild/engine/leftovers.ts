@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { placeOf } from '../../../platform/place.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { removeHostMachine } from '../sources/on-host.ts';
 import type { BuildRow } from '../tables.ts';
 
 /** For what a build is made of on its way to and from S3. */
@@ -14,6 +15,7 @@ export function buildDirectory(platform: Pick<Platform, 'config'>, machine: stri
 export async function removeHere(platform: Platform, machine: string): Promise<void> {
   await rm(buildDirectory(platform, machine), { recursive: true, force: true });
   await (await platform.machines.adopt(machine))?.remove();
+  await removeHostMachine(platform, machine);
 }
 
 /** For a machine of this process that could not be removed, because its engine is away or its files cannot be deleted. */

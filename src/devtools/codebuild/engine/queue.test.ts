@@ -22,6 +22,7 @@ let me = '1';
 const config = { dataDir: '/nonexistent', concurrentBuilds: 0 };
 const dead = new Set<string>();
 const removed: string[] = [];
+const machines = { adopt: async (id: string) => ({ remove: async () => void removed.push(id) }) } as never;
 
 before(async () => {
   bench = await openPlatform(codebuild, {
@@ -32,7 +33,8 @@ before(async () => {
       },
       isAlive: async (id: string) => !dead.has(id),
     } as Platform['processes'],
-    machines: { adopt: async (id: string) => ({ remove: async () => void removed.push(id) }) } as never,
+    machines,
+    hostMachines: machines,
     config: config as Platform['config'],
     aws: { credentials: async () => ({}) } as never,
   });

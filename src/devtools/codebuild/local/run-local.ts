@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { MachineDriver } from '../../../ports/machines/port.ts';
-import { hostTools } from '../engine/host-tools.ts';
+import type { MachineDriver, MachineSpec } from '../../../ports/machines/port.ts';
+import { asBuildFailure, imageName } from '../engine/image.ts';
+import { hostTooling } from '../engine/machine-spec.ts';
 import { BuildLog, type LogSink } from '../runner/log.ts';
 import { type BuildResult, runBuild } from '../runner/run-build.ts';
 import type { EnvironmentVariable } from '../runner/secrets.ts';
@@ -17,6 +18,10 @@ export interface LocalBuild extends Omit<LocalFolders, 'temporary'>, LocalListen
   /** Relative to the source; undefined: `buildspec.yml`. */
   buildspec: string | undefined;
   variables: EnvironmentVariable[];
+  /** What the machine is made of, for a driver with images. */
+  image: string | undefined;
+  /** See {@link imageName}. */
+  imageMap: string;
   /** Makes the driver of the build's machine, which keeps its files in this folder. */
   machines(dataDir: string): Promise<MachineDriver>;
   onLog: LogSink;
@@ -29,15 +34,14 @@ export async function runLocalBuild(build: LocalBuild): Promise<BuildResult> {
   const directory = await mkdtemp(path.join(tmpdir(), 'penstock-build-'));
   try {
     const driver = await build.machines(directory);
-    const tools = hostTools(directory);
-    // A plain process sees all of the host anyway.
-    const mounts = driver.name === 'sandbox' ? tools.mounts : [];
-    const machine = await driver.create({ id: `local-${randomUUID()}`, env: { PATH: tools.path }, mounts, network: 'host' }, build.signal);
     const log = new BuildLog(
       () => new Date(),
       (error) => process.stderr.write(`lines of the log were lost: ${error.message}\n`),
     );
     log.addSink(build.onLog);
+    const machine = await driver.create(specOf(build, driver, directory, log), build.signal).catch((error) => {
+      throw asBuildFailure(error);
+    });
     try {
       log.agent(`Running on Penstock, ${machine.isolation}`);
       return await runBuild({
@@ -63,6 +67,13 @@ export async function runLocalBuild(build: LocalBuild): Promise<BuildResult> {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+function specOf({ image, imageMap }: LocalBuild, driver: MachineDriver, directory: string, log: BuildLog): MachineSpec {
+  const common = { id: `local-${randomUUID()}`, network: 'host' as const };
+  if (image === undefined) return { ...common, ...hostTooling(driver, directory) };
+  const name = imageName(image, imageMap);
+  return { ...common, env: {}, image: { name, onPull: (line) => log.agent(`Pulling ${name}: ${line}`) } };
 }
 
 /** What every build has, as far as it makes sense without a project. */

@@ -131,14 +131,37 @@ export function packSelected(
   options: { keepLinks: boolean; signal?: AbortSignal },
 ): Readable {
   const follow = options.keepLinks ? '' : '-h';
-  const script = `cd "$1" && exec tar -c ${follow} --hard-dereference --null --no-recursion -T - -f -`;
   const stdin = Buffer.from(selection.files.map((file) => `./${file}\0`).join(''));
-  return packedBy(machine, { argv: ['sh', '-c', script, 'sh', selection.baseDirectory], stdin, signal: options.signal });
+  return packedBy(machine, { argv: ['sh', '-c', PACK, 'sh', selection.baseDirectory, follow], stdin, signal: options.signal });
 }
+
+/**
+ * `$1` the directory, `$2` -h or nothing; names with NUL behind each by standard input. GNU's tar ends with 1 when a file changed as it was read:
+ * the bytes are whole, if not of one moment. Others, as in small images, take no list: xargs makes several archives in a row, and one for each
+ * file where some are linked to each other, since they would have only one of them with its content.
+ */
+const PACK = `cd "$1" || exit
+case $(tar --version 2>/dev/null) in
+  *GNU*)
+    tar -c $2 --hard-dereference --null --no-recursion -T - -f -
+    status=$?
+    [ "$status" = 1 ] || exit "$status"
+    exit 0 ;;
+esac
+each=
+[ -z "$(find . -type f -links +1 | head -n 1)" ] || each='-n 1'
+exec xargs -0 $each tar -c $2 -f -`;
+
+/** As above, of all that there is. */
+const PACK_ALL = `cd "$1" || exit
+tar -c -f - .
+status=$?
+case $status-$(tar --version 2>/dev/null) in 1-*GNU*) exit 0 ;; esac
+exit "$status"`;
 
 /** All of a directory as a tar stream: its directories and hard links as they are, and whatever else it holds. */
 export function packDirectory(machine: Machine, directory: string, signal: AbortSignal): Readable {
-  return packedBy(machine, { argv: ['sh', '-c', 'cd "$1" && exec tar -c -f - .', 'sh', directory], signal });
+  return packedBy(machine, { argv: ['sh', '-c', PACK_ALL, 'sh', directory], signal });
 }
 
 function packedBy(machine: Machine, command: Pick<ExecSpec, 'argv' | 'stdin' | 'signal'>): Readable {
@@ -156,9 +179,8 @@ function packedBy(machine: Machine, command: Pick<ExecSpec, 'argv' | 'stdin' | '
       },
     })
     .then(
-      // 1 is "file changed as we read it": the bytes are whole, if not of one moment.
       (result) =>
-        result.exitCode === 0 || result.exitCode === 1
+        result.exitCode === 0
           ? output.end()
           : output.destroy(new Error(`tar failed: ${stderr.trim() || `exit status ${result.exitCode}`}`)),
       (error) => output.destroy(error),

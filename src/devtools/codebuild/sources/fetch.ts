@@ -12,6 +12,7 @@ import { withSourceCache } from '../storage/source-cache.ts';
 import type { BuildRow, Work } from '../tables.ts';
 import { fetchCodeCommit } from './codecommit.ts';
 import { fetchFromProvider } from './git-provider.ts';
+import { fetchOnHost } from './on-host.ts';
 import { fetchS3 } from './s3.ts';
 
 export interface SourceContext {
@@ -75,13 +76,13 @@ async function fetchOne(context: SourceContext, one: OneSource): Promise<string 
       await context.machine.put(one.target, packFiles({}));
       return undefined;
     case 'CODECOMMIT':
-      return withSourceCache(context, one, () => fetchCodeCommit(context, one));
+      return fetchOnHost(context, one, (context, one) => withSourceCache(context, one, () => fetchCodeCommit(context, one)));
     case 'GITHUB':
     case 'GITHUB_ENTERPRISE':
     case 'GITLAB':
     case 'GITLAB_SELF_MANAGED':
     case 'BITBUCKET':
-      return withSourceCache(context, one, () => fetchFromProvider(context, one));
+      return fetchOnHost(context, one, (context, one) => withSourceCache(context, one, () => fetchFromProvider(context, one)));
     case 'S3':
       return fetchS3(context, one, one.source.location ?? '', one.version);
     case 'CODEPIPELINE':
