@@ -205,8 +205,10 @@ export class GitProvider implements AsyncDisposable {
     if (call.method === 'DELETE') return { status: 204 };
     if (/\/hooks$/.test(call.path) && call.method === 'POST') {
       this.#hooks += 1;
-      const url = `${this.url}${call.path}/${this.#hooks}`;
-      return { status: 201, body: { id: this.#hooks, uuid: `{hook-${this.#hooks}}`, url, config: call.body.config } };
+      const id = this.#hooks;
+      if (call.path.includes('bitbucket')) return { status: 201, body: { uuid: `{hook-${id}}`, url: call.body.url } };
+      const own = call.body.config ? { url: `${this.url}${call.path}/${id}`, config: call.body.config } : { url: call.body.url };
+      return { status: 201, body: { id, ...own } };
     }
     if (call.method === 'GET') return { status: 200, body: [] };
     return { status: call.method === 'POST' ? 201 : 200, body: {} };

@@ -123,7 +123,7 @@ function itemsOf(body: any): any[] {
 }
 
 function hookOf({ remote }: Pick<WantedHook, 'remote'>, path: string, body: any): Hook {
-  const id = String(body.uuid ?? body.id ?? '');
+  const id = String((remote.serverType === 'BITBUCKET' ? body.uuid : body.id) ?? '');
   const own = isGitHub(remote) && typeof body.url === 'string' ? body.url : undefined;
   return { id, url: own ?? `${remote.api}${path}/${encodeURIComponent(id)}` };
 }
