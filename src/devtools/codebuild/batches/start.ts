@@ -23,8 +23,6 @@ import type { BatchRow, StoredGroup } from './tables.ts';
 type BatchRequest = Input<'codebuild', 'StartBuildBatch'>;
 
 const MINUTE_MS = 60_000;
-/** Providers that CodeBuild reports the status of a batch to (API reference, StartBuildBatch). */
-const REPORTED = new Set(['GITHUB', 'GITHUB_ENTERPRISE', 'BITBUCKET']);
 
 export const startBuildBatch = operation('codebuild', 'StartBuildBatch', {
   authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
@@ -62,11 +60,6 @@ function findBatch(tx: Transaction, id: string): Promise<BatchRow> {
 async function insertBatch(tx: Transaction, ctx: RequestContext, project: ProjectRow, input: BatchRequest): Promise<BatchRow> {
   const request = asStartRequest(input);
   const definition = mergeOverrides(project, request);
-  if (input.reportBuildBatchStatusOverride && !REPORTED.has(definition.source?.type ?? '')) {
-    throw invalid(
-      `Invalid reportBuildBatchStatusOverride: the status of a batch cannot be reported to a source of type ${definition.source?.type}`,
-    );
-  }
   const config = mergeBatchConfig(project.definition.buildBatchConfig, input.buildBatchConfigOverride);
   const now = ctx.now();
   const row = await tx.sql
