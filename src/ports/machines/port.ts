@@ -138,6 +138,11 @@ export class ImagePullError extends Error {
   override readonly name = 'ImagePullError';
 }
 
+/** The engine or cluster that runs the machine went away: what became of a command is not known. */
+export class MachineLostError extends Error {
+  override readonly name: string = 'MachineLostError';
+}
+
 /** The command could not be started at all (no such program, not executable, machine gone). */
 export class ExecStartError extends Error {
   override readonly name = 'ExecStartError';

@@ -1,4 +1,5 @@
 /** The four phases that run users' commands: order, on-failure, finally, and the log lines that go with them. */
+import { MachineLostError } from '../../../ports/machines/port.ts';
 import { type Buildspec, PHASE_NAMES, type PhaseName } from '../buildspec/buildspec.ts';
 import type { BuildLog } from './log.ts';
 import { BuildFailure, BuildInterrupt, outcomeOf, type PhaseOutcome, type PhaseType, SUCCEEDED } from './outcome.ts';
@@ -55,8 +56,8 @@ export interface CommandPhase {
 export async function runCommandPhase(run: CommandPhase): Promise<PhaseOutcome> {
   try {
     const first = await failureOf(() => runList(run, 'commands'));
-    // An interrupted build runs nothing more; a failed command's finally block does run.
-    if (first instanceof BuildInterrupt) throw first;
+    // An interrupted build runs nothing more, nor does one without a machine; a failed command's finally block does run.
+    if (first instanceof BuildInterrupt || first instanceof MachineLostError) throw first;
     const second = await failureOf(() => runList(run, 'finally'));
     if (first ?? second) throw first ?? second;
     return SUCCEEDED;

@@ -224,7 +224,7 @@ class BuildRun {
       if (!name.startsWith('AWS_') && !prepared.secretNames.includes(name)) names.push(name);
       else this.#options.log.agent(`The variable ${name} is not exported: it holds a secret, or its name begins with AWS_`);
     }
-    if (names.length === 0 || this.#options.signal.aborted) return [];
+    if (names.length === 0 || this.#options.signal.aborted || this.#status === 'FAULT') return [];
     // Each value ends at the mark that follows it, since values may hold anything but NUL, which `$( )` would drop.
     const script = names.map((name) => `printf '%s\\036' "\${${name}-}"`).join('\n');
     const values = (await prepared.shell.capture(script))?.split('\x1e') ?? [];

@@ -1,7 +1,7 @@
 /** A build's shell on a machine: commands go in one by one, each comes back with its exit status; see scripts.ts for how. */
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
-import type { ExecResult, Machine } from '../../../ports/machines/port.ts';
+import { type ExecResult, type Machine, MachineLostError } from '../../../ports/machines/port.ts';
 import type { Shell } from '../buildspec/buildspec.ts';
 import { packFiles, readTarFile } from './files.ts';
 import { MarkerScanner } from './marker-scanner.ts';
@@ -102,7 +102,8 @@ class Session {
   readonly #done: Promise<void>;
   readonly #user: string;
   readonly #shell: Shell;
-  #waiting: ((result: CommandResult) => void) | undefined;
+  #waiting: PromiseWithResolvers<CommandResult> | undefined;
+  #machineLost: MachineLostError | undefined;
 
   constructor(options: ShellOptions, user: string | undefined) {
     const mark = randomBytes(12).toString('hex');
@@ -132,16 +133,20 @@ class Session {
           if (rest.length > 0) await options.onOutput(rest);
           this.#lose(reasonOf(result), result.oomKilled);
         },
-        (error: Error) => this.#lose(error.message, false),
+        (error: Error) => {
+          if (error instanceof MachineLostError) this.#machineLost = error;
+          this.#lose(error.message, false);
+        },
       );
   }
 
-  run(request: { mode: 'keep' | 'fresh' | 'peek'; file: string; succeeding: boolean }): Promise<CommandResult> {
-    if (this.ended) return Promise.resolve({ kind: 'lost', reason: 'the shell has ended', oomKilled: false });
-    return new Promise((resolve) => {
-      this.#waiting = resolve;
-      this.#stdin.write(`${request.mode} ${this.#shell} ${request.file} ${request.succeeding ? 1 : 0} ${this.#user}\n`);
-    });
+  /** Throws MachineLostError when nobody knows what became of the command. */
+  async run(request: { mode: 'keep' | 'fresh' | 'peek'; file: string; succeeding: boolean }): Promise<CommandResult> {
+    if (this.ended) return { kind: 'lost', reason: 'the shell has ended', oomKilled: false };
+    this.#waiting = Promise.withResolvers();
+    const { promise } = this.#waiting;
+    this.#stdin.write(`${request.mode} ${this.#shell} ${request.file} ${request.succeeding ? 1 : 0} ${this.#user}\n`);
+    return await promise;
   }
 
   /** By abort and not by the end of its input: that would leave background jobs behind, and their output is waited for. */
@@ -153,7 +158,8 @@ class Session {
   #settle(result: CommandResult): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    waiting?.(result);
+    if (this.#machineLost) waiting?.reject(this.#machineLost);
+    else waiting?.resolve(result);
   }
 
   #lose(reason: string, oomKilled: boolean): void {

@@ -1,6 +1,7 @@
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { MachineLostError } from '../port.ts';
 import type { Connection } from './connection.ts';
 
 /** The engine answered, and said no. */
@@ -15,7 +16,7 @@ export class EngineError extends Error {
 }
 
 /** The engine does not answer, or went away before its answer was whole. */
-export class EngineLost extends Error {
+export class EngineLost extends MachineLostError {
   override readonly name = 'EngineLost';
 }
 
@@ -97,7 +98,7 @@ export class Engine {
     request.on('response', (answer) => {
       messageOf(answer).then((message) => reject(new EngineError(answer.statusCode ?? 500, message)), reject);
     });
-    request.on('error', (error) => reject(new EngineLost(`${this.address}: ${error.message}`)));
+    request.on('error', (error) => reject(new EngineLost(`the container engine cannot be reached: ${error.message}`)));
     request.end(JSON.stringify(body));
     return await promise;
   }
@@ -129,7 +130,9 @@ function within(signal: AbortSignal | undefined): AbortSignal {
 function answerOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.on('response', resolve);
-    request.on('error', (error) => reject(error.name === 'AbortError' ? error : new EngineLost(error.message)));
+    request.on('error', (error) =>
+      reject(error.name === 'AbortError' ? error : new EngineLost(`the container engine cannot be reached: ${error.message}`)),
+    );
   });
 }
 
