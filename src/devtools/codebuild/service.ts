@@ -5,6 +5,7 @@ import { BATCH_RECONCILER } from './batches/names.ts';
 import { batchReconciler } from './batches/reconcile.ts';
 import { retryBuildBatch, startBuildBatch } from './batches/start.ts';
 import { startBatchedBuild } from './batches/start-batched-build.ts';
+import { REPORT_STATUS, reportStatusJob } from './build-status/report.ts';
 import { batchDeleteBuilds, batchGetBuilds, listBuilds, listBuildsForProject, stopBuild } from './builds.ts';
 import { buildReconciler } from './engine/reconcile.ts';
 import { BuildWorkers } from './engine/workers.ts';
@@ -93,6 +94,7 @@ export const codebuild = defineService('codebuild', {
     batchGetFleets,
     listFleets,
   },
+  jobs: { [REPORT_STATUS]: reportStatusJob },
   reconcilers: {
     [REPORT_RECONCILER]: reportReconciler,
     [REPORT_GROUP_RECONCILER]: reportGroupReconciler,

@@ -4,6 +4,7 @@ import { AwsError } from '../../platform/errors.ts';
 import type { Platform, Transaction } from '../../platform/platform.ts';
 import { operation } from '../../platform/service.ts';
 import type { BatchedBuild } from './batches/tables.ts';
+import { reportStatus } from './build-status/report.ts';
 import { describeBuild } from './describe.ts';
 import { checkProjectLimit, checkQueue, nextTurn } from './engine/queue.ts';
 import { emitPhaseChange, emitStateChange } from './events.ts';
@@ -148,6 +149,7 @@ export async function queueBuild(
     .returningAll()
     .executeTakeFirstOrThrow();
   await emitStateChange(tx, row);
+  await reportStatus(tx, row);
   await emitPhaseChange(tx, row, submitted);
   await tx.signal(QUEUE_TOPIC);
   await tx.reconcile(RECONCILER, row.id, row.queue_deadline);

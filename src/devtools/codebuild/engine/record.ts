@@ -1,6 +1,7 @@
 /** How a build's rows change: always phase, status, event and wake-up in one transaction, and only by the process that owns the build. */
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { wakeBatches } from '../batches/wake.ts';
+import { reportStatus } from '../build-status/report.ts';
 import { emitPhaseChange, emitStateChange } from '../events.ts';
 import { FLEET_RECONCILER } from '../fleets/tables.ts';
 import { abandonReports } from '../reports/handing-in.ts';
@@ -39,6 +40,8 @@ export async function enterPhases(
     }
     const after = await update(tx, row.id, { phases: JSON.stringify(phases), ...stored(changes) });
     for (const phase of ended) await emitPhaseChange(tx, after, phase);
+    // Which commit it is may be known only now.
+    if (changes.resolved_source_version !== undefined) await reportStatus(tx, after);
   });
 }
 
@@ -79,6 +82,7 @@ export async function endLocked(tx: Transaction, platform: Platform, row: BuildR
   const over = phases.at(-1);
   if (over) await emitPhaseChange(tx, after, { ...over, phaseStatus: ending.status, endTime: over.startTime, durationInSeconds: 0 });
   await emitStateChange(tx, after);
+  await reportStatus(tx, after);
   await scheduleRetry(tx, platform, after, ending.retry);
   await wakeBatches(tx, after);
   await tx.signal(overTopic(row.id));
