@@ -30,7 +30,7 @@ export const getMetricStatistics = operation('cloudwatch', 'GetMetricStatistics'
     const statistics = (Statistics ?? ExtendedStatistics!).map((name) => [name, found(name, ExtendedStatistics !== undefined)] as const);
     const metric = metricId(ctx, metricOf(Namespace, MetricName, Dimensions));
     const distribution = ExtendedStatistics !== undefined;
-    const buckets = await readBuckets(ctx.read, { metric, start, end, period, unit: Unit, byUnit: true, distribution });
+    const buckets = await readBuckets(ctx.read, { metric, start, end, period, unit: Unit, byUnit: true, distribution, now: ctx.now() });
     return { Label: MetricName, Datapoints: buckets.flatMap((bucket) => datapoint(bucket, statistics, distribution)) };
   },
 });

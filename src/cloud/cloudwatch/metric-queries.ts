@@ -166,6 +166,7 @@ async function readSeries(read: Reader, where: Place & { now: Date }, query: Met
     unit,
     byUnit: false,
     distribution: statistic.needsDistribution,
+    now: where.now,
   });
   const points = new Map<number, number>();
   for (const bucket of buckets) {

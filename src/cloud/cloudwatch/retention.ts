@@ -13,6 +13,8 @@ const DAY_S = 86_400;
 /** Rows of a minute wait until a good number can be put together at once. */
 const SLACK_S = 3_600;
 
+/** A job is tried again within hours. */
+const COUNTED_S = 2 * DAY_S;
 /** Of what happened to alarms. */
 const HISTORY_S = 30 * DAY_S;
 
@@ -60,7 +62,13 @@ export const retention: Reconciler = {
     }
     const oldest = secondsNow(platform) - STEPS.at(-1)!.seconds - DAY_S;
     await platform.transaction((tx) => tx.sql.deleteFrom('cloudwatch.metrics').where('last_at', '<', oldest).execute());
-    await platform.transaction((tx) => tx.sql.deleteFrom('cloudwatch.alarm_history').where('at', '<', oldestHistory(platform)).execute());
+    await platform.transaction(async (tx) => {
+      await tx.sql.deleteFrom('cloudwatch.alarm_history').where('at', '<', oldestHistory(platform)).execute();
+      await tx.sql
+        .deleteFrom('cloudwatch.counted_events')
+        .where('at', '<', new Date((secondsNow(platform) - COUNTED_S) * 1000))
+        .execute();
+    });
   },
   async pending(platform) {
     const now = secondsNow(platform);

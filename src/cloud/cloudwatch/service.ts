@@ -9,6 +9,7 @@ import { putCompositeAlarm, putMetricAlarm } from './alarms/put-alarm.ts';
 import { alarmReconciler } from './alarms/reconcile.ts';
 import { ACTION_JOB } from './alarms/state.ts';
 import * as tags from './alarms/tags.ts';
+import { onBuildEnd } from './codebuild-metrics.ts';
 import { getMetricData } from './get-metric-data.ts';
 import { getMetricStatistics } from './get-metric-statistics.ts';
 import { listMetrics } from './list-metrics.ts';
@@ -36,6 +37,7 @@ export const cloudwatch = defineService('cloudwatch', {
   },
   jobs: { [ACTION_JOB]: runAction },
   reconcilers: { 'cloudwatch.retention': retention, [ALARM_KIND]: alarmReconciler },
+  subscriptions: { 'aws.codebuild/CodeBuild Build State Change': onBuildEnd },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'ValidationError',
 });

@@ -73,6 +73,7 @@ declare module '../../platform/platform.ts' {
     'cloudwatch.alarms': AlarmsTable;
     'cloudwatch.watched': { metric: string; alarm: string; eager: boolean };
     'cloudwatch.children': { parent: string; child: string };
+    'cloudwatch.counted_events': { id: string; at: Date };
     'cloudwatch.alarm_history': HistoryTable;
   }
 }

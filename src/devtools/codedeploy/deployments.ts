@@ -15,7 +15,6 @@ const MAX_IDS = 100;
 
 export const createDeployment = operation('codedeploy', 'CreateDeployment', {
   authorize: ({ applicationName, deploymentGroupName }, ctx) => onGroup(ctx, applicationName, deploymentGroupName),
-  partial: 'alarms cannot be read yet, so a deployment that they guard fails unless ignorePollAlarmFailure is set',
   async handle(ctx, input) {
     const { applicationName, deploymentGroupName, revision, description, overrideAlarmConfiguration, autoRollbackConfiguration } = input;
     if (deploymentGroupName === undefined) throw ctx.error('DeploymentGroupNameRequiredException', 'Deployment group name is required.');

@@ -4,6 +4,7 @@ import * as applications from './applications.ts';
 import { answerPollsOnStop, commandOperations } from './commands.ts';
 import * as configs from './configs.ts';
 import * as deployments from './deployments.ts';
+import { onAlarmChange } from './engine/alarms.ts';
 import { deploymentReconciler } from './engine/reconcile.ts';
 import { DELIVER_TRIGGER, deliverTrigger } from './engine/triggers.ts';
 import * as groups from './groups.ts';
@@ -71,6 +72,7 @@ export const codedeploy = defineService('codedeploy', {
   },
   jobs: { [DELIVER_TRIGGER]: deliverTrigger },
   reconcilers: { 'codedeploy.deployment': deploymentReconciler },
+  subscriptions: { 'aws.cloudwatch/CloudWatch Alarm State Change': onAlarmChange },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'named',
 });

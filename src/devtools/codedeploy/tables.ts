@@ -132,6 +132,7 @@ export interface DeploymentsTable {
   rolled_back_by: string | null;
   rollback_message: string | null;
   stop_requested_at: Date | null;
+  stopped_by_alarm: string | null;
   rollback_on_stop: boolean;
   error_code: DeploymentErrorCode | null;
   error_message: string | null;

@@ -14,6 +14,13 @@ export interface Scope {
 /** On AWS but not here: they look through all metrics, or learn from their past. */
 const MISSING = ['SEARCH', 'ANOMALY_DETECTION_BAND', 'INSIGHT_RULE_METRIC', 'SERVICE_QUOTA', 'DB_PERF_INSIGHTS', 'LAMBDA', 'REMOVE_EMPTY'];
 
+/** Those whose arguments are not all values. */
+const SPECIAL: Record<string, { least: number; most: number }> = {
+  METRICS: { least: 0, most: 1 },
+  FILL: { least: 2, most: 2 },
+  SORT: { least: 3, most: 4 },
+};
+
 const truth = (value: boolean): number => (value ? 1 : 0);
 const OPERATIONS: Record<string, (a: number, b: number) => number> = {
   '+': (a, b) => a + b,
@@ -36,10 +43,9 @@ export function checkFunctions(expression: Expression): void {
   if (expression.kind === 'call') {
     const { name, args } = expression;
     if (MISSING.includes(name)) throw new MathError(`Penstock does not have the function ${name}`);
-    const special = { METRICS: [0, 1], FILL: [2, 2], SORT: [3, 4] }[name];
-    const known = special ?? (Object.hasOwn(FUNCTIONS, name) ? [FUNCTIONS[name]!.least, FUNCTIONS[name]!.most] : undefined);
+    const known = [SPECIAL, FUNCTIONS].find((functions) => Object.hasOwn(functions, name))?.[name];
     if (!known) throw new MathError(`there is no function ${name}`);
-    if (args.length < known[0]! || args.length > known[1]!) throw new MathError(`the function ${name} has a wrong number of arguments`);
+    if (args.length < known.least || args.length > known.most) throw new MathError(`the function ${name} has a wrong number of arguments`);
     args.forEach(checkFunctions);
   } else if (expression.kind === 'list') expression.items.forEach(checkFunctions);
   else if (expression.kind === 'negative') checkFunctions(expression.of);

@@ -14,9 +14,14 @@ export type Ending = { status: 'Succeeded' } | { status: 'Stopped' } | { status:
 
 const STOPPED: Problem = { code: 'MANUAL_STOP', message: 'The deployment was stopped by a user.' };
 
+/** What stopped a deployment: an alarm, if one did, or a user. */
+function stopOf({ stopped_by_alarm }: Deployment): Problem {
+  return stopped_by_alarm === null ? STOPPED : { code: 'ALARM_ACTIVE', message: stopped_by_alarm };
+}
+
 /** Ends a deployment whose row the transaction holds, frees its group, and begins a rollback in the same step if there is to be one. */
 export async function endDeployment(tx: Transaction, deployment: Deployment, ending: Ending, now: Date): Promise<void> {
-  const problem = ending.status === 'Failed' ? ending.problem : ending.status === 'Stopped' ? STOPPED : undefined;
+  const problem = ending.status === 'Failed' ? ending.problem : ending.status === 'Stopped' ? stopOf(deployment) : undefined;
   await skipTheRest(tx, deployment.id, now);
   await tx.sql
     .updateTable('codedeploy.deployments')
@@ -52,8 +57,11 @@ async function skipTheRest(tx: Transaction, id: string, now: Date): Promise<void
 /** A rollback is never rolled back itself. */
 function rollbackWanted(deployment: Deployment, ending: Ending): boolean {
   if (deployment.creator === 'codeDeployRollback') return false;
-  if (ending.status === 'Stopped') return deployment.rollback_on_stop;
   const { enabled, events = [] } = deployment.options.autoRollbackConfiguration ?? {};
+  if (ending.status === 'Stopped') {
+    const onAlarm = deployment.stopped_by_alarm !== null && enabled === true && events.includes('DEPLOYMENT_STOP_ON_ALARM');
+    return onAlarm || deployment.rollback_on_stop;
+  }
   return ending.status === 'Failed' && enabled === true && events.includes('DEPLOYMENT_FAILURE');
 }
 

@@ -6,6 +6,7 @@ import { AwsError } from '../../../platform/errors.ts';
 import type { Service } from '../../../platform/service.ts';
 import { SignalHub } from '../../../platform/signals.ts';
 import { codedeploy, codedeployCommands } from '../service.ts';
+import { onAlarmChange } from './alarms.ts';
 import { deploymentReconciler } from './reconcile.ts';
 
 const ME = 'arn:aws:iam::123456789012:user/tester';
@@ -15,11 +16,13 @@ const both: Service = { ...codedeploy, operations: { ...codedeploy.operations, .
 let opened: TestPlatform;
 let now = new Date('2026-11-22T10:00:00Z');
 let headObject: () => Promise<object> = async () => ({});
+let alarms: { AlarmName: string; StateValue: string }[] = [];
 let applications = 0;
 let application = '';
 
 before(async () => {
-  const aws = { as: async () => ({ s3: { headObject: () => headObject() } }) };
+  const describeAlarms = async () => ({ MetricAlarms: alarms });
+  const aws = { as: async () => ({ s3: { headObject: () => headObject() }, cloudwatch: { describeAlarms } }) };
   opened = await openPlatform(both, { aws: aws as never, now: () => now, signals: new SignalHub() });
 });
 after(() => opened[Symbol.asyncDispose]());
@@ -316,7 +319,34 @@ describe('the reconciler', () => {
     assert.equal((await deploymentReconciler.pending(opened.platform)).includes(id), false);
   });
 
-  test('an enabled alarm that cannot be read fails the deployment unless told to ignore that', async () => {
+  test('an alarm that goes off stops the deployment, and takes back what was not begun', async () => {
+    await fleet(['first', 'second'], 'first');
+    alarms = [{ AlarmName: 'errors', StateValue: 'OK' }];
+    const overrideAlarmConfiguration = { enabled: true, alarms: [{ name: 'errors' }] };
+    const id = await deploy({ overrideAlarmConfiguration, deploymentConfigName: 'CodeDeployDefault.OneAtATime' });
+    await reconcile(id);
+    const command = await poll();
+    await acknowledge(command.id);
+    alarms = [{ AlarmName: 'errors', StateValue: 'ALARM' }];
+    await opened.clearJobs();
+    const event = { account: '123456789012', region: 'us-east-1', detail: { alarmName: 'errors', state: { value: 'ALARM' } } };
+    await onAlarmChange(opened.platform, event, { attempt: 1, maxAttempts: 1, signal: AbortSignal.timeout(60_000) });
+    assert.deepEqual(
+      (await opened.jobs()).map(({ payload }) => payload.id),
+      [id],
+    );
+    await reconcile(id);
+    assert.equal((await info(id)).status, 'InProgress', 'a command that a host has begun is waited for');
+    await complete(command.id);
+    await reconcile(id);
+    const { status, errorInformation } = await info(id);
+    assert.deepEqual([status, errorInformation!.code], ['Stopped', 'ALARM_ACTIVE']);
+    assert.match(errorInformation!.message!, /in the state ALARM: errors/);
+    assert.equal((await target(id, 'second')).status, 'Skipped');
+    alarms = [];
+  });
+
+  test('an enabled alarm that cannot be read stops the deployment unless told to ignore that', async () => {
     await fleet(['alarmed']);
     const overrideAlarmConfiguration = { enabled: true, alarms: [{ name: 'errors' }] };
     const id = await deploy({ overrideAlarmConfiguration });

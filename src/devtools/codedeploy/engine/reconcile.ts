@@ -6,6 +6,7 @@ import type { Deployment } from '../deployment-rows.ts';
 import { judge, type Progress } from '../health.ts';
 import { agentIssue, DEPLOYMENT_LIMIT_MS, RUN_LIMIT_MS, runTimeout, START_LIMIT_MS } from '../lifecycle.ts';
 import { ACTIVE_STATUSES } from '../tables.ts';
+import { activeAlarm } from './alarms.ts';
 import { endDeployment, type Problem } from './ending.ts';
 import { outsideProblem, startDeployment } from './start.ts';
 import { beginTargets, endEvent, endTargets, type Target } from './target-progress.ts';
@@ -20,9 +21,11 @@ export const deploymentReconciler: Reconciler = {
     if (deployment.status !== 'InProgress') {
       const queued = await inDeployment(platform, id, (tx, current) => queue(tx, current, platform.now()));
       if (!queued) return;
+      await stopOnAlarm(platform, deployment);
       const problem = await outsideProblem(platform, deployment);
       await inDeployment(platform, id, (tx, current) => start(tx, current, problem, platform.now()));
     }
+    if (deployment.status === 'InProgress') await stopOnAlarm(platform, deployment);
     await inDeployment(platform, id, (tx, current) => goOn(tx, current, platform.now()));
   },
 
@@ -42,6 +45,21 @@ async function inDeployment<T>(
     const deployment = await tx.sql.selectFrom('codedeploy.deployments').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
     if (!deployment || !ACTIVE_STATUSES.includes(deployment.status)) return undefined;
     return work(tx, deployment);
+  });
+}
+
+/** From then on it is a deployment that is to be stopped, like one that a user stopped. */
+async function stopOnAlarm(platform: Platform, deployment: Deployment): Promise<void> {
+  if (deployment.stop_requested_at) return;
+  const reason = await activeAlarm(platform, deployment);
+  if (reason === undefined) return;
+  await inDeployment(platform, deployment.id, async (tx, current) => {
+    if (current.stop_requested_at) return;
+    await tx.sql
+      .updateTable('codedeploy.deployments')
+      .set({ stop_requested_at: platform.now(), stopped_by_alarm: reason })
+      .where('id', '=', deployment.id)
+      .execute();
   });
 }
 

@@ -16,22 +16,9 @@ const MAX_INSTANCES = 1000;
 /** PostgreSQL takes 65,535 parameters in a statement; an event has 7. */
 const ROWS_AT_ONCE = 5_000;
 
-/** What the deployment asks for from outside, looked at before it is touched: its role, its revision, its alarms. */
+/** What the deployment asks for from outside, looked at before it is touched: its role, its revision. */
 export async function outsideProblem(platform: Platform, deployment: Deployment): Promise<Problem | undefined> {
   const role = deployment.service_role_arn;
-  const group = await platform.read
-    .selectFrom('codedeploy.groups')
-    .select('settings')
-    .where('id', '=', deployment.group_id)
-    .executeTakeFirst();
-  const alarms = deployment.options.overrideAlarmConfiguration ?? group?.settings.alarmConfiguration;
-  if (alarms?.enabled && (alarms.alarms ?? []).length > 0 && !alarms.ignorePollAlarmFailure) {
-    return {
-      code: 'ALARM_ACTIVE',
-      message:
-        'The states of the deployment’s alarms could not be read: Penstock does not have CloudWatch alarms yet. Set ignorePollAlarmFailure to deploy without them.',
-    };
-  }
   try {
     const clients = await platform.aws.as({ role, service: 'codedeploy', sessionName: deployment.id, region: deployment.region });
     return await revisionProblem(clients.s3.headObject, deployment);
