@@ -1,0 +1,1 @@
+require('node:test')('greets', () => require('node:assert').equal(require('.')('you'), 'hello you'));

@@ -1,0 +1,1 @@
+console.log(`web says ${require('@shop/greet')('shop')}`);

@@ -1,0 +1,2 @@
+def with_tax(net):
+    return net + net * 19 // 100

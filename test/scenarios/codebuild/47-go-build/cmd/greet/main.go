@@ -1,0 +1,5 @@
+package main
+
+import "example.com/greet/greeting"
+
+func main() { println(greeting.To("gopher")) }

@@ -1,0 +1,3 @@
+package greeting
+
+func To(name string) string { return "hello " + name }

@@ -1,0 +1,2 @@
+#!/usr/bin/awk -f
+BEGIN { print "awk " 6 * 7 }

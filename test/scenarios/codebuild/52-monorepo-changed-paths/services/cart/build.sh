@@ -1,0 +1,2 @@
+echo cart >out.txt
+echo "built cart"

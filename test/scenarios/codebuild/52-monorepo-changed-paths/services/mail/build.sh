@@ -1,0 +1,2 @@
+echo mail >out.txt
+echo "built mail"

@@ -1,0 +1,2 @@
+echo web >out.txt
+echo "built web"
