@@ -161,8 +161,10 @@ async function buildsOf(tx: Transaction, batch: string): Promise<Map<string, Bui
 
 /** The group with what became of its build; a build that was retried by itself gives way to the next one. */
 function follow(group: StoredGroup, builds: Map<string, BuildRow>): StoredGroup {
+  if (group.build.status !== 'IN_PROGRESS') return group;
   const row = builds.get(group.build.id);
-  if (!row || group.build.status !== 'IN_PROGRESS') return group;
+  // It was over, and deleted before anybody looked.
+  if (!row) return { ...group, build: { ...group.build, status: 'FAULT' } };
   const build = summaryOf(row);
   const next = builds.get(row.retry?.nextAutoRetry?.split(':').at(-1) ?? '');
   if (next) return follow({ ...group, build: { ...summaryOf(next), status: 'IN_PROGRESS' }, prior: [...group.prior, build] }, builds);
@@ -209,9 +211,12 @@ async function startAndStop(platform: Platform, id: string, { start, stop }: Pic
 async function failToStart(platform: Platform, id: string, error: AwsError): Promise<void> {
   await change(platform, id, async (tx, batch) => {
     const contexts = [{ statusCode: 'CLIENT_ERROR', message: `The batch could not start a build: ${error.code}: ${error.message}` }];
-    // Builds that run already are stopped first; what is told then is that the batch failed.
-    if (batch.groups.some(({ build }) => build.status === 'IN_PROGRESS')) await updateBatch(tx, id, { ending: 'FAILED' });
-    else await endBatch(tx, platform, batch, { status: 'FAILED', groups: JSON.stringify(stopAll(batch.groups)), contexts });
+    if (batch.groups.every(({ build }) => build.status !== 'IN_PROGRESS')) {
+      return endBatch(tx, platform, batch, { status: 'FAILED', groups: JSON.stringify(stopAll(batch.groups)), contexts });
+    }
+    // Builds that run already are stopped first; the reason is kept until then.
+    const [current, ...before] = batch.phases.toReversed();
+    return updateBatch(tx, id, { ending: 'FAILED', phases: JSON.stringify([...before.toReversed(), { ...current, contexts }]) });
   });
 }
 

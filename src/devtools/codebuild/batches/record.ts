@@ -50,12 +50,13 @@ export async function endBatch(
 export function turn(phases: StoredBatchPhase[], next: BatchPhaseType, outcome: PhaseOutcome, now: Date): StoredBatchPhase[] {
   const open = phases.at(-1);
   if (!open) throw new Error('A batch has at least the phase SUBMITTED.');
+  const contexts = [...(open.contexts ?? []), ...outcome.contexts];
   const ended: StoredBatchPhase = {
     ...open,
     phaseStatus: outcome.status,
     endTime: now.toISOString(),
     durationInSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(open.startTime)) / 1000)),
-    ...(outcome.contexts.length > 0 ? { contexts: outcome.contexts } : {}),
+    ...(contexts.length > 0 ? { contexts } : {}),
   };
   return [...phases.slice(0, -1), ended, { phaseType: next, startTime: now.toISOString() }];
 }
