@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { after, before, test } from 'node:test';
 import type { Build, CreateWebhookCommandInput } from '@aws-sdk/client-codebuild';
 import { type BuildBench, buildBench, commands, phaseLines } from '../support/codebuild.ts';
@@ -63,6 +65,16 @@ async function deliver(payloadUrl: string, body: Buffer<ArrayBuffer> | string, h
   const { message } = (await answer.json()) as { message: string };
   const builds = message.startsWith('Started ') ? message.slice('Started '.length).split(', ') : [];
   return { status: answer.status, message, builds };
+}
+
+/** The answer to a body of so many bytes, before any of it is sent. */
+async function announce(payloadUrl: string, bytes: number): Promise<number | undefined> {
+  const { pathname, search } = new URL(payloadUrl);
+  const call = request(`${server.endpoint}${pathname}${search}`, { method: 'POST', headers: { 'content-length': bytes } });
+  call.flushHeaders();
+  const [answer] = (await once(call, 'response')) as [IncomingMessage];
+  call.destroy();
+  return answer.statusCode;
 }
 
 function github(payloadUrl: string, secret: string, name: string, event: string, headers: Record<string, string> = {}): Promise<Answer> {
@@ -129,8 +141,7 @@ test('a delivery that is forged, damaged, too large or for nobody is refused, an
   const damaged = Buffer.from('{"ref": ');
   const headers = { 'x-github-event': 'push', 'x-github-delivery': 'd', 'x-hub-signature-256': hmac(damaged, secret) };
   assert.equal((await deliver(payloadUrl, damaged, headers)).status, 400);
-  const large = Buffer.alloc(25 * 1024 * 1024 + 1, ' ');
-  assert.equal((await deliver(payloadUrl, large, headers)).status, 413);
+  assert.equal(await announce(payloadUrl, 25 * 1024 * 1024 + 1), 413);
   const form = new URLSearchParams({ payload: body.toString() }).toString();
   const asForm = { 'content-type': 'application/x-www-form-urlencoded', 'x-hub-signature-256': hmac(Buffer.from(form), secret) };
   const { ids } = await bench.codebuild.listBuildsForProject({ projectName: 'guarded' });
@@ -288,6 +299,43 @@ test('a webhook of an organization builds whichever of its repositories was push
   const build = await bench.wait(builds[0]!);
   assert.equal(build.source!.location, `${provider.url}/acme/app.git`);
   assert.equal(build.resolvedSourceVersion, commits.two, phaseLines(build).join('\n'));
+});
+
+const statuses = (path: string) => provider.calls.filter((call) => call.method === 'POST' && call.path.startsWith(path));
+
+test('builds of webhooks are reported at their commit, others where the project says so, again after the provider failed', async () => {
+  const usual = `/api/github/repos/acme/app/statuses/${commits.two}`;
+  const context = `AWS CodeBuild ${server.region} (story)`;
+  const done = await provider.called(({ path, body }) => path === usual && body.context === context && body.state === 'success');
+  assert.equal(done.authorization, `Bearer ${provider.token}`);
+  assert.deepEqual(done.body, { state: 'success', context, description: 'Build succeeded for project story' });
+  const [first] = statuses(usual).filter(({ body }) => body.context === context);
+  assert.equal(first!.body.state, 'pending');
+
+  const buildStatusConfig = {
+    context: 'CI ${MODE} #$CODEBUILD_BUILD_NUMBER $OTHER',
+    targetUrl: 'https://ci.example.com/$CODEBUILD_BUILD_ID',
+  };
+  const source = { type: 'GITHUB', location: `${provider.url}/acme/app`, buildspec: commands('false') } as const;
+  const environment = { type: 'LINUX_CONTAINER', image: 'x', computeType: 'BUILD_GENERAL1_SMALL', environmentVariables: [{ name: 'MODE', value: 'fast' }] } as const; // biome-ignore format: one line
+  await bench.project('reported', '', {
+    source: { ...source, reportBuildStatus: true, buildStatusConfig },
+    environment: environment as never,
+  });
+  await bench.project('silent', '', { source });
+  await bench.build('silent', { sourceVersion: 'main' });
+  provider.answer(/statuses/, { status: 503 });
+  const build = await bench.build('reported', { sourceVersion: 'main' });
+  const failed = await provider.called(({ body }) => body?.context === 'CI fast #1 $OTHER' && body.state === 'failure');
+  assert.equal(failed.path, usual);
+  assert.equal(failed.body.target_url, `https://ci.example.com/${build.id}`);
+  assert.equal(provider.calls.filter(({ body }) => body?.context?.includes('silent')).length, 0);
+
+  await provider.called(({ path, body }) => path === `/api/gitlab/projects/acme%2Fapp/statuses/${commits.two}` && body.state === 'success');
+  const bitbucket = `/api/bitbucket/repositories/acme/app/commit/${commits.two}/statuses/build`;
+  const told = await provider.called(({ path, body }) => path === bitbucket && body.state === 'SUCCESSFUL');
+  assert.match(told.body.key, /^[0-9a-f]{40}$/);
+  assert.equal(told.body.url, `${provider.url}/acme/app/commits/${commits.two}`);
 });
 
 test('neither tokens nor secrets show in the server’s log', () => {
