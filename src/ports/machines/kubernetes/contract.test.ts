@@ -1,0 +1,30 @@
+import { after, before, describe, test } from 'node:test';
+import { contract } from '../contract.ts';
+import { Bench, type Subject, shell } from '../contract-bench.ts';
+import { createKubernetesMachines } from './index.ts';
+import { TestCluster, whyNoCluster } from './test-cluster.ts';
+
+describe('machines: kubernetes', { skip: whyNoCluster() }, () => {
+  let cluster: TestCluster;
+  let subject: Subject;
+  before(async () => {
+    cluster = new TestCluster();
+    const env = await cluster.start();
+    subject = {
+      name: 'kubernetes',
+      open: (dataDir) => createKubernetesMachines({ dataDir, env }),
+      spec: { image: { name: 'busybox:1' } },
+      ...shell,
+    };
+  });
+  after(async () => {
+    await cluster[Symbol.asyncDispose]();
+  });
+
+  for (const { name, run } of contract) {
+    test(name, async () => {
+      await using bench = new Bench(subject);
+      await run(bench);
+    });
+  }
+});
