@@ -130,7 +130,10 @@ async function openMachines(
 ): Promise<Pick<Platform, 'machines' | 'hostMachines'>> {
   const identity = keyring.derive('machines').toString('hex').slice(0, 12);
   const machines = await createMachines({ kind, dataDir, log, identity });
-  return { machines, hostMachines: kind === 'docker' ? await createMachines({ kind: 'auto', dataDir, log }) : machines };
+  return {
+    machines,
+    hostMachines: kind === 'docker' || kind === 'kubernetes' ? await createMachines({ kind: 'auto', dataDir, log }) : machines,
+  };
 }
 
 async function openBlobs(settings: BlobSettings, key: Buffer): Promise<BlobStore> {

@@ -24,6 +24,7 @@ export function addServerOptions(command: Command): Command {
         'process',
         'sandbox',
         'docker',
+        'kubernetes',
         'dummy',
       ]),
     )

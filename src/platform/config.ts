@@ -11,7 +11,7 @@ export interface Config {
   /** The account made at first start. */
   account: string;
   role: 'all' | 'api' | 'worker';
-  machines: 'auto' | 'process' | 'sandbox' | 'docker' | 'dummy';
+  machines: 'auto' | 'process' | 'sandbox' | 'docker' | 'kubernetes' | 'dummy';
   databaseUrl: string | undefined;
   blobs: BlobSettings;
   logLevel: string;
@@ -101,7 +101,7 @@ const DEFAULTS = {
 const LFS_MAX_BYTES = String(10 * 1024 ** 3);
 const BUILD_CACHE_BYTES = String(20 * 1024 ** 3);
 const ROLES = ['all', 'api', 'worker'] as const;
-const MACHINES = ['auto', 'process', 'sandbox', 'docker', 'dummy'] as const;
+const MACHINES = ['auto', 'process', 'sandbox', 'docker', 'kubernetes', 'dummy'] as const;
 
 export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config: Config; ports: Ports } {
   const setting = (name: keyof typeof DEFAULTS, variable: string): string => settings[name] ?? (env[variable] || DEFAULTS[name]);

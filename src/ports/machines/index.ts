@@ -5,7 +5,7 @@ import { createSandboxMachines } from './sandbox.ts';
 
 export interface MachinesOptions {
   /** 'auto' is the sandbox where it works and plain processes where it does not. */
-  kind: 'auto' | 'process' | 'sandbox' | 'docker' | 'dummy';
+  kind: 'auto' | 'process' | 'sandbox' | 'docker' | 'kubernetes' | 'dummy';
   /** Machines live in `machines/` below it. */
   dataDir: string;
   /** By which this installation knows its machines from others' on the same engine; default: one for each data directory. */
@@ -25,6 +25,12 @@ export async function createMachines({ kind, dataDir, log, identity }: MachinesO
     case 'docker':
       // Loaded only where it is wanted: the others start without it.
       return (await import('./docker/index.ts')).createDockerMachines({ dataDir, env: process.env, ...(identity ? { identity } : {}) });
+    case 'kubernetes':
+      return (await import('./kubernetes/index.ts')).createKubernetesMachines({
+        dataDir,
+        env: process.env,
+        ...(identity ? { identity } : {}),
+      });
     case 'auto':
       return await sandboxOrProcess(dataDir, log);
   }
