@@ -2,7 +2,10 @@
 import type { Config } from './config.ts';
 
 /** Git over SSH is expected under the same name, at the port where the processes have it. */
-export function publicEndpoints({ publicUrl, endpoints }: Pick<Config, 'publicUrl' | 'endpoints'>): { http: string; ssh: string | undefined } {
+export function publicEndpoints({ publicUrl, endpoints }: Pick<Config, 'publicUrl' | 'endpoints'>): {
+  http: string;
+  ssh: string | undefined;
+} {
   if (publicUrl === undefined) return endpoints;
   const { hostname } = new URL(publicUrl);
   return { http: publicUrl, ssh: endpoints.ssh && `ssh://${hostname}:${new URL(endpoints.ssh).port}` };

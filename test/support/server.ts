@@ -18,6 +18,8 @@ export interface ServerOptions {
   /** More arguments of `penstock up`; default machines: process. */
   args?: string[];
   env?: Record<string, string>;
+  /** A command that runs it, such as one that enters a namespace. It must become the server (exec), not start it. */
+  inside?: string[];
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -77,7 +79,7 @@ class ChildServer implements TestServer {
   }
 
   async start(): Promise<void> {
-    const { args = [], env = {} } = this.#options;
+    const { args = [], env = {}, inside = [] } = this.#options;
     const port = (url: string | undefined): string => (url ? new URL(url).port : '0');
     const ports = [
       '--port',
@@ -88,7 +90,9 @@ class ChildServer implements TestServer {
       port(this.#running?.sshEndpoint),
     ];
     const machines = args.includes('--machines') ? [] : ['--machines', 'process'];
-    const child = spawn(process.execPath, [path.join(root, 'src/main.ts'), 'up', '--data', this.dataDir, ...ports, ...machines, ...args], {
+    const main = [process.execPath, path.join(root, 'src/main.ts'), 'up', '--data', this.dataDir];
+    const [program, ...rest] = [...inside, ...main, ...ports, ...machines, ...args];
+    const child = spawn(program!, rest, {
       env: { ...cleanEnvironment(), PENSTOCK_LOG_LEVEL: 'warn', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
