@@ -21,6 +21,11 @@ async function statOf(engine: Engine, container: string, path: string): Promise<
   return typeof encoded === 'string' ? JSON.parse(Buffer.from(encoded, 'base64').toString()) : undefined;
 }
 
+/** Whether there is a file, directory or link of that absolute path, whether the container runs or not. */
+export async function isInContainer(engine: Engine, container: string, path: string): Promise<boolean> {
+  return (await statOf(engine, container, path)) !== undefined;
+}
+
 const isDirectory = (stat: PathStat): boolean => stat.mode >= goDirectory;
 const isSymlink = (stat: PathStat): boolean => (stat.mode & goSymlink) !== 0;
 

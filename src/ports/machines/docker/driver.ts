@@ -1,4 +1,5 @@
 import type { Capabilities, Machine, MachineDriver, MachineSpec } from '../port.ts';
+import { isInContainer } from './archive.ts';
 import { type ContainerState, containerOf, type InspectedContainer, labels, removeContainer, stoppedStatus } from './container.ts';
 import { type Engine, EngineError, EngineLost } from './engine.ts';
 import { provideImage } from './images.ts';
@@ -58,12 +59,14 @@ export class DockerDriver implements MachineDriver {
     };
     const container = await this.#createContainer(spec, spec.image.name, state);
     try {
+      if (!(await isInContainer(this.#engine, container, '/bin/sh')))
+        throw new Error(`the image ${spec.image.name} has no /bin/sh, which commands need`);
       await this.#engine.call('POST', `/containers/${container}/start`);
       signal?.throwIfAborted();
       return this.#machine(spec.id, container, state, false);
     } catch (error) {
       await removeContainer(this.#engine, container).catch(() => undefined);
-      throw error instanceof EngineError ? startError(spec.image.name, error) : error;
+      throw error;
     }
   }
 
@@ -137,10 +140,4 @@ function describe(version: Version, info: Info): Capabilities {
 function unavailable(note: string): Capabilities {
   const limits = { memory: false, cpu: false, pids: false };
   return { available: false, notes: [note], isolation: 'none', limits, privateFilesystem: false, ownUser: false, images: true };
-}
-
-/** The engine names the program that it misses, in words that do not tell whose fault that is. */
-function startError(image: string, error: EngineError): Error {
-  const shell = /\/bin\/sh.*(no such file|not found)|executable file not found/i.test(error.message);
-  return new Error(shell ? `the image ${image} has no /bin/sh, which builds need: ${error.message}` : error.message);
 }

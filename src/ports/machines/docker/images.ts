@@ -53,7 +53,9 @@ function withTag(name: string): string {
 }
 
 function authorization(name: string, { username, password }: NonNullable<MachineImage['credentials']>): string {
-  return Buffer.from(JSON.stringify({ username, password, serveraddress: registryOf(name) })).toString('base64url');
+  const text = Buffer.from(JSON.stringify({ username, password, serveraddress: registryOf(name) })).toString('base64');
+  // In the alphabet for URLs, but with the padding: without it Docker takes it for no credentials at all.
+  return text.replaceAll('+', '-').replaceAll('/', '_');
 }
 
 /** The first part of a name is a registry if it could be a host; else the image is Docker Hub's. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectionOf } from './connection.ts';
 import { Engine } from './engine.ts';
@@ -25,12 +26,15 @@ export class TestEngine implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'pen-dock-'));
   readonly host = `unix://${join(this.directory, 'docker.sock')}`;
   readonly env = { DOCKER_HOST: this.host };
+  /** The files of the image. */
+  readonly root = join(this.directory, 'busybox');
   #child: ChildProcess | undefined;
 
   static async start(): Promise<TestEngine> {
     const engine = new TestEngine();
     await engine.start();
-    await engine.importImage(testImage, engine.#busyboxRoot());
+    makeBusyboxRoot(engine.root);
+    await engine.importImage(testImage, engine.root);
     return engine;
   }
 
@@ -59,13 +63,14 @@ export class TestEngine implements AsyncDisposable {
   /** As if the machine had lost it: its containers go on running. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
+    // Its containerd went with it; as a zombie, which nobody may take note of for a while, the next engine would take it for alive.
+    rmSync(join(this.directory, 'exec/containerd/containerd.pid'), { force: true });
   }
 
   /** An image of the files in a directory. */
   async importImage(name: string, directory: string): Promise<void> {
-    const tar = spawn('tar', ['--create', '--directory', directory, '.'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [repo, tag] = name.split(':');
-    const content = { type: 'application/x-tar', body: tar.stdout! };
+    const content = { type: 'application/x-tar', body: Readable.from([tarOfDirectory(directory)]) };
     const answer = await this.api.stream('POST', '/images/create', { query: { fromSrc: '-', repo: repo!, tag: tag! } }, content);
     answer.resume();
     await once(answer, 'end');
@@ -122,16 +127,19 @@ export class TestEngine implements AsyncDisposable {
     const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
     return lines.flatMap((line) => (line.includes(this.directory) ? [line.split(' ')[4]!] : [])).reverse();
   }
+}
 
-  #busyboxRoot(): string {
-    const root = join(this.directory, 'busybox');
-    for (const directory of ['bin', 'etc', 'tmp', 'root', 'usr/bin']) mkdirSync(join(root, directory), { recursive: true });
-    chmodSync(join(root, 'tmp'), 0o1777);
-    const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))!;
-    copyFileSync(busybox, join(root, 'bin/busybox'));
-    spawnSync('chroot', [root, '/bin/busybox', '--install', '-s', '/bin']);
-    return root;
-  }
+function makeBusyboxRoot(root: string): void {
+  for (const directory of ['bin', 'etc', 'tmp', 'root', 'usr/bin']) mkdirSync(join(root, directory), { recursive: true });
+  chmodSync(join(root, 'tmp'), 0o1777);
+  const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))!;
+  copyFileSync(busybox, join(root, 'bin/busybox'));
+  spawnSync('chroot', [root, '/bin/busybox', '--install', '-s', '/bin']);
+}
+
+/** The whole tar of a directory. */
+export function tarOfDirectory(directory: string): Buffer {
+  return spawnSync('tar', ['--create', '--directory', directory, '.'], { maxBuffer: 2 ** 28 }).stdout;
 }
 
 function kill(pid: number): void {
