@@ -34,6 +34,8 @@ export interface Config {
   imageMap: string;
   /** Builds of one account that may run at once, over all processes; five times as many may wait. 0: as many as there are slots. */
   concurrentBuilds: number;
+  /** Processes and threads of one build at once. */
+  buildProcesses: number;
   /** Local caches of builds on this worker may take so much, in bytes; 0: none are kept. */
   buildCacheBytes: number;
   /** Repositories of one account in one region; 0: as many as it likes. */
@@ -138,6 +140,7 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       drainSeconds: count('PENSTOCK_DRAIN_SECONDS', env, 0),
       imageMap: env.PENSTOCK_IMAGE_MAP || '',
       concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
+      buildProcesses: within('PENSTOCK_BUILD_PROCESSES', env, 8192, [32, 4_194_304]),
       buildCacheBytes: wholeNumber('PENSTOCK_BUILD_CACHE_BYTES', env.PENSTOCK_BUILD_CACHE_BYTES || BUILD_CACHE_BYTES),
       repositoryLimit: count('PENSTOCK_REPOSITORY_LIMIT', env, 1000),
       gitRate: count('PENSTOCK_GIT_RATE', env, 100),

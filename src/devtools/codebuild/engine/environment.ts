@@ -65,18 +65,23 @@ export function awsVariables(platform: Platform, row: Pick<Work, 'region'>, cred
 const GIB = 1024 ** 3;
 
 /** Compute types as CodeBuild describes them; a machine that is smaller gives what it has. */
-const COMPUTE: Record<string, { memoryBytes: number; cpus: number }> = {
+const COMPUTE: Record<string, { memoryBytes: number; cpus?: number }> = {
   BUILD_GENERAL1_SMALL: { memoryBytes: 4 * GIB, cpus: 2 },
   BUILD_GENERAL1_MEDIUM: { memoryBytes: 8 * GIB, cpus: 4 },
   BUILD_GENERAL1_LARGE: { memoryBytes: 16 * GIB, cpus: 8 },
   BUILD_GENERAL1_XLARGE: { memoryBytes: 72 * GIB, cpus: 36 },
   BUILD_GENERAL1_2XLARGE: { memoryBytes: 145 * GIB, cpus: 72 },
+  BUILD_LAMBDA_1GB: { memoryBytes: GIB },
+  BUILD_LAMBDA_2GB: { memoryBytes: 2 * GIB },
+  BUILD_LAMBDA_4GB: { memoryBytes: 4 * GIB },
+  BUILD_LAMBDA_8GB: { memoryBytes: 8 * GIB },
+  BUILD_LAMBDA_10GB: { memoryBytes: 10 * GIB },
 };
-const MAX_PROCESSES = 8192;
 
-export function limitsOf(environment: BuildDefinition['environment']): { memoryBytes?: number; cpus?: number; pids: number } {
+/** `pids`: what the installation lets each build have. */
+export function limitsOf(environment: BuildDefinition['environment'], pids: number): { memoryBytes?: number; cpus?: number; pids: number } {
   const { computeType = '', computeConfiguration: given } = environment ?? {};
   // The API has memory in GiB.
   const attributes = { ...(given?.memory && { memoryBytes: given.memory * GIB }), ...(given?.vCpu && { cpus: given.vCpu }) };
-  return { ...(computeType === 'ATTRIBUTE_BASED_COMPUTE' ? attributes : COMPUTE[computeType]), pids: MAX_PROCESSES };
+  return { ...(computeType === 'ATTRIBUTE_BASED_COMPUTE' ? attributes : COMPUTE[computeType]), pids };
 }

@@ -17,7 +17,7 @@ export async function machineSpec(
 ): Promise<MachineSpec> {
   const { machines, config } = platform;
   const environment = row.definition.environment;
-  const common = { id: row.machine ?? '', limits: limitsOf(environment), network: 'host' as const };
+  const common = { id: row.machine ?? '', limits: limitsOf(environment, config.buildProcesses), network: 'host' as const };
   if (!environment || !(await machines.probe()).images) return { ...common, ...hostTooling(machines, config.dataDir) };
   return {
     ...common,
