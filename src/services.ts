@@ -13,6 +13,7 @@ import { ssm } from './cloud/ssm/service.ts';
 import { sts } from './cloud/sts/service.ts';
 import { codebuild } from './devtools/codebuild/service.ts';
 import { codecommit } from './devtools/codecommit/service.ts';
+import { codeconnections } from './devtools/codeconnections/service.ts';
 import { codedeploy, codedeployCommands, codedeployCommandsSecure } from './devtools/codedeploy/service.ts';
 import { codepipeline } from './devtools/codepipeline/service.ts';
 import type { Service } from './platform/service.ts';
@@ -22,6 +23,7 @@ export const services: Service[] = [
   sts,
   codebuild,
   codecommit,
+  codeconnections,
   codepipeline,
   codedeploy,
   codedeployCommands,

@@ -27,6 +27,7 @@ const commands: Record<string, () => Promise<Command>> = {
   build: async () => (await import('./build.ts')).buildCommand(),
   agent: async () => (await import('./agent.ts')).agentCommand(),
   account: async () => (await import('./account.ts')).accountCommand(),
+  connection: async () => (await import('./connection.ts')).connectionCommand(),
   ca: async () => (await import('./ca.ts')).caCommand(),
   'known-hosts': async () => (await import('./known-hosts.ts')).knownHostsCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
