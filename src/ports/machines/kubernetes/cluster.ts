@@ -1,10 +1,10 @@
 import type { CoreV1Api, KubeConfig, V1ContainerStateWaiting, V1Pod, V1Secret, Watch } from '@kubernetes/client-node';
 import WebSocket from 'ws';
-import { ImagePullError } from '../port.ts';
+import { ImagePullError, MachineLostError } from '../port.ts';
 import { containerName, labels } from './pod.ts';
 
 /** The cluster's API does not answer, or broke off. */
-export class ClusterLost extends Error {
+export class ClusterLost extends MachineLostError {
   override readonly name = 'ClusterLost';
 }
 
