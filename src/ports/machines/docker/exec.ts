@@ -3,11 +3,11 @@ import { type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ExecResult, type ExecSpec, ExecStartError } from '../port.ts';
+import { Report } from '../report.ts';
+import { endOf } from '../signals.ts';
 import type { InspectedExec } from './container.ts';
 import { type Engine, EngineError, EngineLost } from './engine.ts';
 import { FrameReader } from './frames.ts';
-import { Report } from './report.ts';
-import { endOf } from './signals.ts';
 import { entryOf } from './stage-variables.ts';
 
 /** What a machine decides about one of its execs. */

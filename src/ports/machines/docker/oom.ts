@@ -1,12 +1,6 @@
+import { oomKills } from '../oom-kills.ts';
 import type { Engine } from './engine.ts';
 import { runInside } from './run-inside.ts';
-
-/** The kernel's count, in the container's control group as it sees it itself: version 1, version 2. */
-export const oomScript = `for file in /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events; do
-  [ -r "$file" ] || continue
-  while read -r name value; do [ "$name" != oom_kill ] || { echo "$value"; exit 0; }; done <"$file"
-done
-exit 1`;
 
 /**
  * How many processes of a container the kernel has killed for memory. The engine's own word for it, State.OOMKilled, stays false for a command that

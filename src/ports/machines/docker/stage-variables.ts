@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import type { ExecSpec } from '../port.ts';
 import { markName } from '../proc.ts';
+import { Report } from '../report.ts';
 import { stageScript } from '../stage.ts';
-import { Report } from './report.ts';
 
 /** How a container's shell becomes a command: what the exec is created with. */
 export interface Entry {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-import { Report } from '../docker/report.ts';
-import { endOf } from '../docker/signals.ts';
 import { type ExecResult, type ExecSpec, ExecStartError } from '../port.ts';
 import { markName } from '../proc.ts';
+import { Report } from '../report.ts';
+import { endOf } from '../signals.ts';
 import { quote, stageScript } from '../stage.ts';
 import { Channel, ExecRefused } from './channel.ts';
 import { type Cluster, ClusterLost } from './cluster.ts';

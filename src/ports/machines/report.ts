@@ -1,4 +1,4 @@
-import { started } from '../stage.ts';
+import { started } from './stage.ts';
 
 /**
  * How a stage tells that it begins its command, or why it cannot, where there is no file descriptor but the command's own: as the first thing
