@@ -6,6 +6,8 @@ import { ExecStartError } from './port.ts';
 export interface Check {
   /** Completes "a machine …". */
   name: string;
+  /** A limit without which there is nothing to check. */
+  needs?: 'memory' | 'cpu' | 'pids';
   run(bench: Bench): Promise<void>;
 }
 

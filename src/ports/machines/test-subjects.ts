@@ -5,6 +5,7 @@ import { findControlGroups } from './cgroups.ts';
 import { Bench, type Subject, shell } from './contract-bench.ts';
 import { createDummyMachines } from './dummy.ts';
 import { machinesTag } from './local-driver.ts';
+import type { Capabilities } from './port.ts';
 import { scan } from './proc.ts';
 import { createProcessMachines } from './process.ts';
 import { createSandboxMachines } from './sandbox.ts';
@@ -39,6 +40,12 @@ export async function whyNot(subject: Subject): Promise<string | false> {
   if (available) return false;
   if (hostAllows(subject)) throw new Error(`${subject.name} should work here: ${notes.join('; ')}`);
   return notes.join('; ');
+}
+
+/** What can be limited here: there is nothing to test about the others. */
+export async function limitsOf(subject: Subject): Promise<Capabilities['limits']> {
+  await using bench = new Bench(subject);
+  return (await bench.driver.probe()).limits;
 }
 
 function hostAllows(subject: Subject): boolean {

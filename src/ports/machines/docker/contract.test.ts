@@ -1,6 +1,7 @@
 import { after, before, describe, test } from 'node:test';
 import { contract } from '../contract.ts';
 import { Bench, type Subject, shell } from '../contract-bench.ts';
+import { commandContract } from '../contract-commands.ts';
 import { createDockerMachines } from './index.ts';
 import { TestEngine, testImage, whyNoEngine } from './test-engine.ts';
 
@@ -20,7 +21,7 @@ describe('machines: docker', { skip: whyNoEngine() }, () => {
     await engine[Symbol.asyncDispose]();
   });
 
-  for (const { name, run } of contract) {
+  for (const { name, run } of [...contract, ...commandContract]) {
     test(name, async () => {
       await using bench = new Bench(subject);
       await run(bench);
