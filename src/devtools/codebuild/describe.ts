@@ -3,7 +3,7 @@ import type { Platform } from '../../platform/platform.ts';
 import { batchArn } from './batches/names.ts';
 import { buildArn, buildId, logsLink, logsOf, projectArn } from './names.ts';
 import { badgeUrl } from './public/links.ts';
-import type { Build, BuildRow, Project, ProjectRow, StoredPhase } from './tables.ts';
+import type { Build, BuildRow, Project, ProjectRow, StoredPhase, Work } from './tables.ts';
 import { describeWebhook } from './webhooks/rows.ts';
 import type { WebhookRow } from './webhooks/tables.ts';
 
@@ -54,12 +54,11 @@ function flagsOf(artifact: BuildRow['definition']['artifacts']) {
   return { overrideArtifactName, encryptionDisabled, artifactIdentifier, bucketOwnerAccess };
 }
 
-function describePhase(phase: StoredPhase): NonNullable<Build['phases']>[number] {
-  const { startTime, endTime, ...rest } = phase;
+export function describePhase<Type extends string>({ startTime, endTime, ...rest }: StoredPhase<Type>) {
   return { ...rest, startTime: new Date(startTime), endTime: endTime === undefined ? undefined : new Date(endTime) };
 }
 
-function describeLogs(row: BuildRow, config: BuildRow['definition']['logsConfig']): Build['logs'] {
+export function describeLogs(row: Work, config: BuildRow['definition']['logsConfig']): Build['logs'] {
   const watch = logsOf(row, config);
   const s3 = config?.s3Logs;
   const s3Key = s3?.status === 'ENABLED' ? s3LogLocation(row, s3.location ?? '') : undefined;

@@ -28,6 +28,16 @@ import {
 } from './reports/report-groups.ts';
 import { batchGetReports, deleteReport, listReports, listReportsForReportGroup } from './reports/reports.ts';
 import { getReportGroupTrend } from './reports/trend.ts';
+import {
+  batchGetCommandExecutions,
+  listCommandExecutionsForSandbox,
+  startCommandExecution,
+  startSandboxConnection,
+} from './sandboxes/commands.ts';
+import { sandboxReconciler } from './sandboxes/reconcile.ts';
+import { batchGetSandboxes, listSandboxes, listSandboxesForProject, startSandbox, stopSandbox } from './sandboxes/sandboxes.ts';
+import { SANDBOX_RECONCILER } from './sandboxes/tables.ts';
+import { SandboxWorkers } from './sandboxes/workers.ts';
 import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';
 import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
@@ -93,6 +103,15 @@ export const codebuild = defineService('codebuild', {
     deleteFleet,
     batchGetFleets,
     listFleets,
+    startSandbox,
+    stopSandbox,
+    batchGetSandboxes,
+    listSandboxes,
+    listSandboxesForProject,
+    startCommandExecution,
+    batchGetCommandExecutions,
+    listCommandExecutionsForSandbox,
+    startSandboxConnection,
   },
   jobs: { [REPORT_STATUS]: reportStatusJob },
   reconcilers: {
@@ -101,12 +120,16 @@ export const codebuild = defineService('codebuild', {
     [RECONCILER]: buildReconciler,
     [BATCH_RECONCILER]: batchReconciler,
     [FLEET_RECONCILER]: fleetReconciler,
+    [SANDBOX_RECONCILER]: sandboxReconciler,
     [WEBHOOK_RECONCILER]: webhookReconciler,
   },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidInputException',
   async start(platform, signal) {
     startLocalCaches(platform, signal);
-    return new BuildWorkers(platform).start(signal);
+    const ends = [new BuildWorkers(platform).start(signal), new SandboxWorkers(platform).start(signal)];
+    return async () => {
+      await Promise.all(ends.map((end) => end()));
+    };
   },
 });

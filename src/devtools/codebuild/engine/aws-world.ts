@@ -17,6 +17,7 @@ import { parseS3Location } from '../storage/s3-location.ts';
 import { uploadArtifact } from '../storage/upload-artifact.ts';
 import type { BuildRow, StoredArtifact } from '../tables.ts';
 import { type Changes, enterPhases } from './record.ts';
+import { fetchParameters, fetchSecret } from './secret-values.ts';
 
 /** bytes; a buildspec that is larger is none. */
 const MAX_BUILDSPEC = 2 * 1024 * 1024;
@@ -68,25 +69,16 @@ export class AwsWorld implements World {
     }
   }
 
-  async fetchParameters(names: string[]): Promise<Map<string, string>> {
-    const { Parameters = [] } = await this.#context.clients.ssm.getParameters({ Names: names, WithDecryption: true });
-    // The names as they were asked for: with a version or label, or as an ARN.
-    const asked = ({ Name, ARN, Selector = '' }: (typeof Parameters)[number]) =>
-      names.filter((name) => name === `${Name}${Selector}` || name === `${ARN}${Selector}`);
-    return new Map(Parameters.flatMap((parameter) => asked(parameter).map((name) => [name, parameter.Value!] as const)));
+  fetchParameters(names: string[]): Promise<Map<string, string>> {
+    return fetchParameters(this.#context.clients, names);
   }
 
   gitCredentialHelper(): Promise<Record<string, string>> {
     return credentialHelper(this.#context);
   }
 
-  async fetchSecret({ id, versionStage, versionId }: SecretReference): Promise<string> {
-    const { SecretString, SecretBinary } = await this.#context.clients.secretsmanager.getSecretValue({
-      SecretId: id,
-      VersionStage: versionStage,
-      VersionId: versionId,
-    });
-    return SecretString ?? Buffer.from(SecretBinary!).toString();
+  fetchSecret(reference: SecretReference): Promise<string> {
+    return fetchSecret(this.#context.clients, reference);
   }
 
   restoreCache(_machine: Machine, keys: CacheKeys, paths: CachePath[]): Promise<void> {

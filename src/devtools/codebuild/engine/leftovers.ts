@@ -24,7 +24,11 @@ export async function leaveForLater(platform: Platform, machine: string): Promis
 }
 
 /** In the transaction that takes a build from a dead process: whoever works on its data directory next clears up there. */
-export async function leaveRest(tx: Transaction, platform: Platform, { place, machine }: BuildRow): Promise<void> {
+export async function leaveRest(
+  tx: Transaction,
+  platform: Platform,
+  { place, machine }: Pick<BuildRow, 'place' | 'machine'>,
+): Promise<void> {
   if (place === null || machine === null || place === placeOf(platform.config.dataDir)) return;
   await leave(tx, place, machine);
 }

@@ -19,7 +19,7 @@ const PARAMETERS_AT_ONCE = 10;
  * the status codes of CodeBuild's log.
  */
 export async function fetchSecrets(
-  spec: Buildspec,
+  spec: { env: Pick<Buildspec['env'], 'parameterStore' | 'secretsManager'> },
   projectVariables: EnvironmentVariable[],
   world: Pick<World, 'fetchParameters' | 'fetchSecret'>,
 ): Promise<Record<string, string>> {
