@@ -19,7 +19,7 @@ export class OomCounter {
   /** Whether there were more since it was last asked. False too when that cannot be found out. */
   async more(): Promise<boolean> {
     const before = this.#known;
-    const text = await runInside(this.#engine, this.#container, oomScript);
+    const text = await runInside(this.#engine, this.#container, oomKills);
     const count = Number(text?.trim() || before);
     this.#known = count;
     return count > before;
