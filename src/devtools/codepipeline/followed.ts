@@ -21,6 +21,13 @@ export const onBuildChange: JobHandler = async (platform, event: { detail: { 'bu
   await lookAgain(platform, event.detail['build-id'].slice(event.detail['build-id'].lastIndexOf('build/') + 'build/'.length));
 };
 
+export const onBatchChange: JobHandler = async (platform, event: { detail: { 'build-batch-id': string } }) => {
+  await lookAgain(
+    platform,
+    event.detail['build-batch-id'].slice(event.detail['build-batch-id'].lastIndexOf('build-batch/') + 'build-batch/'.length),
+  );
+};
+
 export const onDeploymentChange: JobHandler = async (platform, event: { detail: { deploymentId: string } }) => {
   await lookAgain(platform, event.detail.deploymentId);
 };

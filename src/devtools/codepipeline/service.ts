@@ -5,7 +5,7 @@ import { actions } from './actions.ts';
 import { putApprovalResult } from './approvals.ts';
 import { pipelines as engine } from './engine.ts';
 import { getPipelineExecution, listPipelineExecutions, startPipelineExecution, stopPipelineExecution } from './executions.ts';
-import { onBuildChange, onDeploymentChange } from './followed.ts';
+import { onBatchChange, onBuildChange, onDeploymentChange } from './followed.ts';
 import { listActionExecutions } from './history.ts';
 import { ACTION, PIPELINE } from './kinds.ts';
 import { createPipeline, deletePipeline, getPipeline, listPipelines, updatePipeline } from './pipelines.ts';
@@ -41,6 +41,7 @@ export const codepipeline = defineService('codepipeline', {
     'aws.codecommit/CodeCommit Repository State Change': onRepositoryChange,
     'aws.s3/Object Created': onObjectCreated,
     'aws.codebuild/CodeBuild Build State Change': onBuildChange,
+    'aws.codebuild/CodeBuild Build Batch State Change': onBatchChange,
     'aws.codedeploy/CodeDeploy Deployment State-change Notification': onDeploymentChange,
   },
   schema: new URL('./schema/', import.meta.url),

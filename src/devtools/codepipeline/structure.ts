@@ -137,6 +137,7 @@ function checkAction(action: ActionDeclaration, pipeline: Declaration): void {
   checkCounts(action, type);
   checkConfiguration(action, type);
   checkNotYet(action);
+  checkBatch(action);
   checkTopic(action);
   for (const expression of Object.values(action.configuration ?? {}).flatMap(variablesIn)) {
     const [namespace, name] = expression.split('.') as [string, string];
@@ -164,7 +165,13 @@ function checkNotYet(action: ActionDeclaration): void {
   if (configuration.OutputArtifactFormat === 'CODEBUILD_CLONE_REF') {
     throw inAction(`Action '${action.name}': Penstock does not have full clones (CODEBUILD_CLONE_REF) yet; use CODE_ZIP.`);
   }
-  if (configuration.BatchEnabled === 'true') throw inAction(`Action '${action.name}': Penstock does not have batch builds yet.`);
+}
+
+function checkBatch(action: ActionDeclaration): void {
+  const { configuration = {} } = action;
+  if (configuration.BatchEnabled === 'true' && configuration.CombineArtifacts === 'true' && (action.outputArtifacts?.length ?? 0) > 1) {
+    throw inAction(`Action '${action.name}': a batch that combines its artifacts has one output artifact at most.`);
+  }
 }
 
 function checkTopic({ name, configuration }: ActionDeclaration): void {

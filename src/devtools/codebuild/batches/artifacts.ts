@@ -37,6 +37,15 @@ export function isArchive({ type, packaging }: Artifacts): boolean {
   return packaging === 'ZIP' || type === 'CODEPIPELINE';
 }
 
+/** An output of a pipeline that none of these builds has; undefined when each has one. */
+export function unmatchedOutput({ definition, config }: BatchRow, identifiers: string[]): string | undefined {
+  if (config.combineArtifacts) return undefined;
+  const outputs = definition.secondaryArtifacts
+    .filter(({ type }) => type === 'CODEPIPELINE')
+    .map((output) => output.artifactIdentifier ?? '');
+  return outputs.find((output) => !identifiers.some((identifier) => output === identifier || output.startsWith(`${identifier}_`)));
+}
+
 function outputsOf(outputs: Artifacts[], identifier: string): Pick<BuildDefinition, 'artifacts' | 'secondaryArtifacts'> {
   const prefix = `${identifier}_`;
   const primary = outputs.find(({ artifactIdentifier }) => artifactIdentifier === identifier);

@@ -9,6 +9,7 @@ import { BuildspecError } from '../buildspec/yaml-tree.ts';
 import { requestStop } from '../engine/stop.ts';
 import { BuildFailure, type PhaseContext } from '../runner/outcome.ts';
 import type { BuildRow } from '../tables.ts';
+import { unmatchedOutput } from './artifacts.ts';
 import { combineArtifacts } from './combine.ts';
 import { checkRestrictions } from './config.ts';
 import { hasFailed, type Progress, progressOf } from './progress.ts';
@@ -102,6 +103,12 @@ async function takeSpec(
     const { fastFail, builds } = parseBatch(build.batchspec);
     checkRestrictions(builds, batch.config, batch.definition);
     const groups = builds.map((one) => groupOf(one, batch, now));
+    const output = unmatchedOutput(
+      batch,
+      builds.map(({ identifier }) => identifier),
+    );
+    if (output !== undefined)
+      throw new BuildFailure('CLIENT_ERROR', `No build of the batch has the identifier of the output artifact ${output}`);
     await enterBatchPhase(tx, batch, 'IN_PROGRESS', now, {
       groups: JSON.stringify([download, ...groups]),
       fast_fail: fastFail,

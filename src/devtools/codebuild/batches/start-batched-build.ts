@@ -10,8 +10,8 @@ import { DOWNLOAD_SOURCE } from './names.ts';
 import { lockBatch, updateBatch } from './record.ts';
 import type { BatchRow, StoredGroup } from './tables.ts';
 
-/** A git commit; S3's versions and ETags are none. */
-const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+/** Sources whose resolved version is no version to ask for: an ETag perhaps, or what a pipeline's source action took. */
+const UNVERSIONED = new Set(['S3', 'CODEPIPELINE', 'NO_SOURCE']);
 
 /** Does nothing when the build has begun already, or the batch is to end: it may be called any number of times. */
 export const startBatchedBuild = operation('codebuild', 'StartBatchedBuild', {
@@ -50,7 +50,9 @@ function definitionOf(batch: BatchRow, group: StoredGroup): BuildDefinition {
     ...definition,
     ...groupArtifacts(batch, group.identifier),
     // All builds of a batch build the same commit, whatever is pushed meanwhile.
-    sourceVersion: COMMIT.test(batch.resolved_source_version ?? '') ? batch.resolved_source_version! : definition.sourceVersion,
+    sourceVersion: UNVERSIONED.has(source?.type ?? '')
+      ? definition.sourceVersion
+      : (batch.resolved_source_version ?? definition.sourceVersion),
     source: source && buildspec !== undefined ? { ...source, buildspec } : source,
     environment: mergeEnvironment(fleet === undefined ? environment : { ...environment!, fleet: { fleetArn: fleet } }, {
       projectName: batch.project,

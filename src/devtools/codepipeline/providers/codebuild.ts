@@ -1,14 +1,17 @@
-/** Build and Test, CodeBuild: one build, its artifacts from and to the artifact store. */
+/** Build and Test, CodeBuild: one build or a batch of them, its artifacts from and to the artifact store. */
 import { AwsError } from '../../../platform/errors.ts';
 import type { Input, ShapeOf } from '../../../platform/service.ts';
 import type { Artifact } from '../tables.ts';
 import type { ActionJob, Outcome, Provider } from './provider.ts';
 
+/** What StartBuild and StartBuildBatch have in common. */
+type Common = Input<'codebuild', 'StartBuild'> & Input<'codebuild', 'StartBuildBatch'>;
 type EnvironmentVariable = ShapeOf<'codebuild', 'EnvironmentVariable'>;
 
 export const codebuild: Provider = {
   async advance(job) {
-    if (job.run.external_id === null) return start(job);
+    if (job.configuration.BatchEnabled === 'true') return advanceBatch(job);
+    if (job.run.external_id === null) return start(job, startBuild);
     const { builds } = await job.clients.codebuild.batchGetBuilds({ ids: [job.run.external_id] });
     const build = builds?.[0];
     if (!build) return { state: 'Failed', code: 'JobFailed', message: `The build ${job.run.external_id} does not exist any more.` };
@@ -16,24 +19,59 @@ export const codebuild: Provider = {
   },
 };
 
+async function advanceBatch(job: ActionJob): Promise<Outcome> {
+  if (job.run.external_id === null) return start(job, startBatch);
+  const { buildBatches } = await job.clients.codebuild.batchGetBuildBatches({ ids: [job.run.external_id] });
+  const batch = buildBatches?.[0];
+  if (!batch) return { state: 'Failed', code: 'JobFailed', message: `The build batch ${job.run.external_id} does not exist any more.` };
+  const { id: externalId, buildBatchStatus: status, phases } = batch;
+  if (status === 'IN_PROGRESS') return { state: 'InProgress', externalId };
+  if (status === 'SUCCEEDED') return { state: 'Succeeded', externalId };
+  return { state: 'Failed', code: 'JobFailed', externalId, message: failureMessage({ buildStatus: status, phases }) };
+}
+
 /** CodeBuild remembers an idempotency token for five minutes; a little less, since the clocks of two processes may differ. */
 const TOKEN_MS = 4 * 60_000;
 
-async function start(job: ActionJob): Promise<Outcome> {
+async function start(job: ActionJob, begin: (job: ActionJob) => Promise<Outcome>): Promise<Outcome> {
   if (job.run.begun && job.now().getTime() - job.run.updated_at.getTime() > TOKEN_MS) {
     const message =
       'Penstock ended while it started the build, and came back too late to tell whether there is one. None was started in its place; retry the stage to build.';
     return { state: 'Failed', code: 'SystemUnavailable', message };
   }
   if (!job.run.begun) await job.markBegun();
-  const { build } = await job.clients.codebuild.startBuild(startRequest(job));
+  return begin(job);
+}
+
+async function startBuild(job: ActionJob): Promise<Outcome> {
+  const { run } = job;
+  const [single, ...more] = run.output_artifacts;
+  const { build } = await job.clients.codebuild.startBuild({
+    ...commonRequest(job),
+    // One output is the build's primary artifact; of several, each is the secondary artifact of its name.
+    artifactsOverride: single && more.length === 0 ? destination(single) : { type: 'NO_ARTIFACTS' },
+    secondaryArtifactsOverride: more.length > 0 ? run.output_artifacts.map(named) : [],
+  });
   return { state: 'InProgress', externalId: build!.id!, url: build!.logs?.deepLink };
 }
 
-function startRequest({ run, configuration, encryptionKey }: ActionJob): Input<'codebuild', 'StartBuild'> {
+async function startBatch(job: ActionJob): Promise<Outcome> {
+  const { run, configuration } = job;
+  const [single] = run.output_artifacts;
+  const combine = configuration.CombineArtifacts === 'true';
+  const { buildBatch } = await job.clients.codebuild.startBuildBatch({
+    ...commonRequest(job),
+    buildBatchConfigOverride: { combineArtifacts: combine },
+    // Combined there is one output; else CodeBuild finds the build and the artifact of each by its name.
+    artifactsOverride: combine && single ? destination(single) : { type: 'NO_ARTIFACTS' },
+    secondaryArtifactsOverride: combine ? [] : run.output_artifacts.map(named),
+  });
+  return { state: 'InProgress', externalId: buildBatch!.id! };
+}
+
+function commonRequest({ run, configuration, encryptionKey }: ActionJob): Common {
   const primary = run.input_artifacts.find(({ name }) => name === configuration.PrimarySource) ?? run.input_artifacts[0]!;
   const others = run.input_artifacts.filter((artifact) => artifact !== primary);
-  const [single, ...more] = run.output_artifacts;
   return {
     projectName: configuration.ProjectName!,
     // The run's id: a start whose answer was lost is not a second build.
@@ -42,14 +80,14 @@ function startRequest({ run, configuration, encryptionKey }: ActionJob): Input<'
     sourceVersion: objectArn(primary),
     secondarySourcesOverride: others.map(({ name }) => ({ type: 'CODEPIPELINE', sourceIdentifier: name })),
     secondarySourcesVersionOverride: others.map((artifact) => ({ sourceIdentifier: artifact.name, sourceVersion: objectArn(artifact) })),
-    // One output is the build's primary artifact; of several, each is the secondary artifact of its name.
-    artifactsOverride: single && more.length === 0 ? destination(single) : { type: 'NO_ARTIFACTS' },
-    secondaryArtifactsOverride:
-      more.length > 0 ? run.output_artifacts.map((artifact) => ({ ...destination(artifact), artifactIdentifier: artifact.name })) : [],
     // What the pipeline makes is under the pipeline's key, whatever the project's is.
     encryptionKeyOverride: encryptionKey,
     environmentVariablesOverride: environmentVariables(configuration.EnvironmentVariables),
   };
+}
+
+function named(artifact: Artifact): ShapeOf<'codebuild', 'ProjectArtifacts'> {
+  return { ...destination(artifact), artifactIdentifier: artifact.name };
 }
 
 function objectArn({ bucket, key }: Artifact): string {
@@ -99,8 +137,13 @@ function outcomeOf(build: ShapeOf<'codebuild', 'Build'>): Outcome {
   }
 }
 
+type FailedPhase = Pick<ShapeOf<'codebuild', 'BuildPhase'>, 'phaseStatus' | 'contexts'> & { phaseType?: string };
+
 /** As CodePipeline words it: the state, then what the failed phase said. */
-function failureMessage({ buildStatus, phases = [] }: ShapeOf<'codebuild', 'Build'>): string {
+function failureMessage({
+  buildStatus,
+  phases = [],
+}: Pick<ShapeOf<'codebuild', 'Build'>, 'buildStatus'> & { phases?: FailedPhase[] }): string {
   const failed = phases.find(({ phaseStatus }) => phaseStatus !== undefined && phaseStatus !== 'SUCCEEDED');
   const reason = failed?.contexts?.map(({ message }) => message).find(Boolean);
   return `Build terminated with state: ${buildStatus}. Phase: ${failed?.phaseType ?? 'COMPLETED'}, Code: ${failed?.contexts?.[0]?.statusCode ?? ''}, Message: ${reason ?? ''}`;
