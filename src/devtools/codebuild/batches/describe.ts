@@ -46,6 +46,7 @@ export function describeBatch(row: BatchRow): BuildBatch {
     buildBatchConfig: row.config,
     buildGroups: row.groups.map((group) => describeGroup(row, group)),
     debugSessionEnabled: false,
+    reportArns: row.report_arns ?? undefined,
   };
 }
 

@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Updateable } from 'kysely';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { mergeReports } from '../reports/merge.ts';
 import type { FinalStatus, PhaseContext, PhaseOutcome } from '../runner/outcome.ts';
 import { emitBatchChange } from './events.ts';
-import { batchOverTopic } from './names.ts';
+import { batchArn, batchOverTopic } from './names.ts';
 import type { BatchPhaseType, BatchRow, BuildBatchesTable, StoredBatchPhase, StoredSummary } from './tables.ts';
 
 export const DONE: PhaseOutcome = { status: 'SUCCEEDED', contexts: [] };
@@ -42,9 +43,18 @@ export async function endBatch(
   const now = platform.now();
   const last = status === 'SUCCEEDED' || status === 'STOPPED' ? status : 'FAILED';
   const phases = turn(batch.phases, last, { status, contexts }, now);
-  const after = await updateBatch(tx, batch.id, { ...changes, status, ended_at: now, phases: JSON.stringify(phases) });
+  const ended = await updateBatch(tx, batch.id, { ...changes, status, ended_at: now, phases: JSON.stringify(phases) });
+  const after = await withReports(tx, platform, ended);
   await emitBatchChange(tx, after);
   await tx.signal(batchOverTopic(batch.id));
+}
+
+/** Only builds of a build-fanout have each a part of the tests. */
+async function withReports(tx: Transaction, platform: Pick<Platform, 'now'>, batch: BatchRow): Promise<BatchRow> {
+  const builds = batch.groups.filter(({ shard }) => shard).map(({ build }) => build.id);
+  const { id, account, region } = batch;
+  const arns = await mergeReports(tx, platform, { id, account, region, arn: batchArn(batch), builds });
+  return arns.length === 0 ? batch : updateBatch(tx, id, { report_arns: arns });
 }
 
 export function turn(phases: StoredBatchPhase[], next: BatchPhaseType, outcome: PhaseOutcome, now: Date): StoredBatchPhase[] {

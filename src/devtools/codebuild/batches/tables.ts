@@ -86,6 +86,7 @@ export interface BuildBatchesTable {
   ending: 'FAILED' | 'STOPPED' | 'TIMED_OUT' | null;
   resolved_source_version: string | null;
   artifacts: NullableJson<StoredArtifact>;
+  report_arns: string[] | null;
 }
 
 export type BatchRow = Selectable<BuildBatchesTable>;
