@@ -3,38 +3,35 @@
  * service role, whose policies must allow them.
  */
 import { randomUUID } from 'node:crypto';
+import { AwsError } from '../../../platform/errors.ts';
 import type { Transaction } from '../../../platform/platform.ts';
 import { operation, type RequestContext } from '../../../platform/service.ts';
 import { parseBuildId } from '../names.ts';
 import { invalid } from '../rules.ts';
-import type { CaseStatus } from './formats/result.ts';
+import type { CaseStatus, ReportType } from './formats/result.ts';
 import { onGroup, onGroupsOf, parseGroupArn, parseReportArn, reportArn } from './report-rows.ts';
 import { describeReport } from './reports.ts';
-import type { ReportRow } from './tables.ts';
+import type { ReportGroupRow, ReportRow } from './tables.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 /** CodeBuild user guide, "Quotas". */
 const KEPT_MS = 30 * DAY_MS;
-export const MAX_REPORTS = 5;
+const MAX_REPORTS = 5;
+
+export function expiryOf(created: Date): Date {
+  return new Date(created.getTime() + KEPT_MS);
+}
 
 /** The report and its mention in the build are one transaction. */
 export const createReport = operation('codebuild', 'CreateReport', {
-  authorize: ({ reportGroupArn }, ctx) => onGroup(ctx, parseGroupArn(ctx, reportGroupArn)),
-  async handle(ctx, { reportGroupArn, executionId, type }) {
+  authorize: ({ reportGroupArn, mergedGroupArn = reportGroupArn }, ctx) =>
+    Promise.all([...new Set([reportGroupArn, mergedGroupArn])].map((arn) => onGroup(ctx, parseGroupArn(ctx, arn)))),
+  async handle(ctx, { reportGroupArn, mergedGroupArn, executionId, type }) {
     const build = parseBuildId(ctx, executionId);
     if (!build) throw invalid(`Invalid execution ID: ${executionId} is no build of this account and region`);
-    const ref = parseGroupArn(ctx, reportGroupArn);
     const row = await ctx.transaction(async (tx) => {
-      const group = await tx.sql
-        .selectFrom('codebuild.report_groups')
-        .selectAll()
-        .where('account', '=', ref.account)
-        .where('region', '=', ref.region)
-        .where('name', '=', ref.name)
-        .forShare()
-        .executeTakeFirst();
-      if (group?.status !== 'ACTIVE') throw ctx.error('ResourceNotFoundException', `Report group cannot be found: ${reportGroupArn}`);
-      if (group.type !== type) throw invalid(`Report group ${reportGroupArn} is of type ${group.type}, the report of type ${type}`);
+      const group = await shareGroup(tx, ctx, reportGroupArn, type);
+      const merged = mergedGroupArn === undefined ? undefined : await shareGroup(tx, ctx, mergedGroupArn, type);
       const now = ctx.now();
       const report = await tx.sql
         .insertInto('codebuild.reports')
@@ -49,8 +46,9 @@ export const createReport = operation('codebuild', 'CreateReport', {
           type,
           status: 'GENERATING',
           created_at: now,
-          expires_at: new Date(now.getTime() + KEPT_MS),
-          export_config: JSON.stringify(group.export_config),
+          expires_at: expiryOf(now),
+          export_config: JSON.stringify((merged ?? group).export_config),
+          merged_into: merged?.id,
         })
         .returningAll()
         .executeTakeFirstOrThrow();
@@ -60,6 +58,21 @@ export const createReport = operation('codebuild', 'CreateReport', {
     return { report: describeReport(row) };
   },
 });
+
+async function shareGroup(tx: Transaction, ctx: RequestContext, arn: string, type: ReportType): Promise<ReportGroupRow> {
+  const { account, region, name } = parseGroupArn(ctx, arn);
+  const group = await tx.sql
+    .selectFrom('codebuild.report_groups')
+    .selectAll()
+    .where('account', '=', account)
+    .where('region', '=', region)
+    .where('name', '=', name)
+    .forShare()
+    .executeTakeFirst();
+  if (group?.status !== 'ACTIVE') throw new AwsError('ResourceNotFoundException', `Report group cannot be found: ${arn}`);
+  if (group.type !== type) throw invalid(`Report group ${arn} is of type ${group.type}, the report of type ${type}`);
+  return group;
+}
 
 async function nameInBuild(tx: Transaction, ctx: RequestContext, id: string, arn: string): Promise<void> {
   const build = await tx.sql

@@ -3,27 +3,29 @@ import path from 'node:path';
 import { AwsError } from '../../../platform/errors.ts';
 import { buildArn } from '../names.ts';
 import type { SourceContext } from '../sources/fetch.ts';
+import type { BuildRow } from '../tables.ts';
 import { exportFiles } from './export.ts';
 import { ReportFailure } from './failure.ts';
 import { FORMATS } from './formats/formats.ts';
 import type { ReportType } from './formats/result.ts';
 import type { ParsedReport } from './parsed-report.ts';
-import { percentage } from './percentage.ts';
 import { type CollectedReport, readReport } from './read-report.ts';
 import { groupArn } from './report-rows.ts';
+import { coverageShares } from './shares.ts';
+
+/** A build's, not a sandbox's: only builds make reports. */
+type ReportContext = Omit<SourceContext, 'row'> & { row: BuildRow };
 
 /** Rows of one call. */
 const BATCH = 500;
 
 /** Throws ReportFailure; the report that was begun is INCOMPLETE then. */
-export async function storeReport(context: SourceContext, report: CollectedReport): Promise<void> {
+export async function storeReport(context: ReportContext, report: CollectedReport): Promise<void> {
   const { clients, row, machine, log, signal, directory } = context;
   const { codebuild } = clients;
   const { type } = FORMATS[report.format];
-  const group = report.group.startsWith('arn:') ? report.group : await makeGroup(context, `${row.project}-${report.group}`, type);
-  const made = await told('error creating report', () =>
-    codebuild.createReport({ reportGroupArn: group, executionId: buildArn(row), type }),
-  );
+  const groups = await groupsOf(context, report.group, type);
+  const made = await told('error creating report', () => codebuild.createReport({ ...groups, executionId: buildArn(row), type }));
   const { arn = '', exportConfig } = made.report ?? {};
   log.agent(`Preparing to copy ${type} report ${arn}`);
   const id = arn.slice(arn.lastIndexOf(':') + 1);
@@ -43,8 +45,22 @@ export async function storeReport(context: SourceContext, report: CollectedRepor
   }
 }
 
+/** The report's group. The parts of a build-fanout have groups of their own, and the batch's report of all of them goes into the one that is named. */
+async function groupsOf(
+  context: ReportContext,
+  given: string,
+  type: ReportType,
+): Promise<{ reportGroupArn: string; mergedGroupArn?: string }> {
+  const { row } = context;
+  const named = given.startsWith('arn:') ? given : await makeGroup(context, `${row.project}-${given}`, type);
+  const shard = row.batch_build?.shard;
+  if (!shard) return { reportGroupArn: named };
+  const own = `${named.slice(named.indexOf('/') + 1)}BuildFanoutShard${shard.index}`;
+  return { reportGroupArn: await makeGroup(context, own, type), mergedGroupArn: named };
+}
+
 /** A name stands for a group of this project, which its first build makes. */
-async function makeGroup({ clients, row }: SourceContext, name: string, type: ReportType): Promise<string> {
+async function makeGroup({ clients, row }: ReportContext, name: string, type: ReportType): Promise<string> {
   const given = { name, type, exportConfig: { exportConfigType: 'NO_EXPORT' as const } };
   await told('error creating report group', async () => {
     await clients.codebuild.createReportGroup(given).catch((error) => {
@@ -54,7 +70,7 @@ async function makeGroup({ clients, row }: SourceContext, name: string, type: Re
   return groupArn(row, name);
 }
 
-async function putContents({ clients: { codebuild } }: SourceContext, arn: string, { type, cases, coverage }: ParsedReport): Promise<void> {
+async function putContents({ clients: { codebuild } }: ReportContext, arn: string, { type, cases, coverage }: ParsedReport): Promise<void> {
   for (let offset = 0; type === 'TEST' && offset < cases.length; offset += BATCH) {
     const testCases = cases.slice(offset, offset + BATCH).map(({ file, duration, suite, ...found }) => ({
       ...found,
@@ -65,7 +81,7 @@ async function putContents({ clients: { codebuild } }: SourceContext, arn: strin
     await codebuild.batchPutTestCases({ reportArn: arn, offset, testCases });
   }
   for (let offset = 0; type === 'CODE_COVERAGE' && offset < coverage.length; offset += BATCH) {
-    const codeCoverages = coverage.slice(offset, offset + BATCH).map((found) => ({ filePath: found.filePath, ...shares(found) }));
+    const codeCoverages = coverage.slice(offset, offset + BATCH).map((found) => ({ filePath: found.filePath, ...coverageShares(found) }));
     await codebuild.batchPutCodeCoverages({ reportArn: arn, offset, codeCoverages });
   }
 }
@@ -87,25 +103,7 @@ function resultOf({ type, statusCounts, duration, coverage }: ParsedReport) {
     branchesCovered: sum('branchesCovered'),
     branchesMissed: sum('branchesMissed'),
   };
-  return { status: 'SUCCEEDED' as const, codeCoverageSummary: shares(totals) };
-}
-
-interface Totals {
-  linesCovered: number;
-  linesMissed: number;
-  branchesCovered: number;
-  branchesMissed: number;
-}
-
-function shares({ linesCovered, linesMissed, branchesCovered, branchesMissed }: Totals) {
-  return {
-    lineCoveragePercentage: percentage(linesCovered, linesCovered + linesMissed),
-    linesCovered,
-    linesMissed,
-    branchCoveragePercentage: percentage(branchesCovered, branchesCovered + branchesMissed),
-    branchesCovered,
-    branchesMissed,
-  };
+  return { status: 'SUCCEEDED' as const, codeCoverageSummary: coverageShares(totals) };
 }
 
 /** An error of an API call becomes the report's, in the words of CodeBuild. */

@@ -40,6 +40,7 @@ export interface ReportsTable {
   truncated: Generated<boolean>;
   test_summary: JSONColumnType<TestSummary | null, string | undefined, string | null>;
   coverage_summary: JSONColumnType<CoverageSummary | null, string | undefined, string | null>;
+  merged_into: string | null;
 }
 
 export interface TestCasesTable {

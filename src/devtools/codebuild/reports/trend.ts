@@ -3,8 +3,8 @@ import { operation } from '../../../platform/service.ts';
 import { invalid } from '../rules.ts';
 import type { ReportType } from './formats/result.ts';
 import { PAGE } from './pages.ts';
-import { percentage } from './percentage.ts';
 import { findGroup, onGroup, parseGroupArn, reportArn } from './report-rows.ts';
+import { percentage } from './shares.ts';
 import type { ReportRow } from './tables.ts';
 
 type Tests = NonNullable<ReportRow['test_summary']>;

@@ -1,4 +1,0 @@
-/** Shares as CodeBuild shows them: in per cent, cut to two places (10 of 11 is 90.9, in AWS's own example), and 0 of nothing. */
-export function percentage(part: number, all: number): number {
-  return all === 0 ? 0 : Math.floor((part * 10_000) / all) / 100;
-}
