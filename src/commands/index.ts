@@ -25,6 +25,7 @@ const commands: Record<string, () => Promise<Command>> = {
   worker: async () => (await import('./up.ts')).workerCommand(),
   env: async () => (await import('./env.ts')).envCommand(),
   build: async () => (await import('./build.ts')).buildCommand(),
+  machines: async () => (await import('./machines.ts')).machinesCommand(),
   agent: async () => (await import('./agent.ts')).agentCommand(),
   account: async () => (await import('./account.ts')).accountCommand(),
   connection: async () => (await import('./connection.ts')).connectionCommand(),
