@@ -6,7 +6,7 @@ import { BuildInterrupt } from '../runner/outcome.ts';
 import { type ClaimedSandbox, claimNext } from './claim.ts';
 import { takeOver } from './reconcile.ts';
 import { runSandbox } from './run.ts';
-import { SANDBOX_QUEUE_TOPIC, SANDBOX_STOP_TOPIC } from './tables.ts';
+import { SANDBOX_QUEUE_TOPIC, SANDBOX_STOP_TOPIC, type SandboxRow } from './tables.ts';
 
 /** The net under the notifications. */
 const LOOK_MS = 2_000;
@@ -55,6 +55,8 @@ export class SandboxWorkers {
       this.#lose(() => true);
       const over = Promise.all([...this.#running.values()].map((running) => running.over));
       await Promise.race([over, delay(GIVE_UP_MS, undefined, { ref: false })]);
+      // Said aloud: a process that ends in order is not looked for as a dead one is.
+      for (const row of await this.#owned()) await takeOver(this.#platform, row);
     };
   }
 
@@ -91,17 +93,20 @@ export class SandboxWorkers {
     }
   }
 
+  #owned(): Promise<SandboxRow[]> {
+    return this.#platform.read
+      .selectFrom('codebuild.sandboxes')
+      .selectAll()
+      .where('ended_at', 'is', null)
+      .where('owner', '=', this.#platform.processes.id)
+      .execute();
+  }
+
   async #look(): Promise<void> {
     this.#fill();
     try {
-      const owned = await this.#platform.read
-        .selectFrom('codebuild.sandboxes')
-        .selectAll()
-        .where('ended_at', 'is', null)
-        .where('owner', '=', this.#platform.processes.id)
-        .execute();
       const forgotten = new Map<string, number>();
-      for (const row of owned) {
+      for (const row of await this.#owned()) {
         const running = this.#running.get(row.id);
         if (running && row.stop_requested_at) running.abort.abort(new BuildInterrupt('STOPPED'));
         // A claim whose commit was answered by a broken connection, or an end that could not be recorded.
