@@ -171,7 +171,9 @@ export function checkVariables(variables: { name: string; value: string }[]): vo
   const seen = new Set<string>();
   for (const { name, value } of variables) {
     if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) throw invalid(`Invalid environment variable name: ${name}`);
-    if (name.startsWith('CODEBUILD_')) throw invalid(`Invalid environment variable name: ${name}. The prefix CODEBUILD_ is reserved`);
+    // Settings of the build itself, such as whether it looks for reports.
+    const reserved = name.startsWith('CODEBUILD_') && !name.startsWith('CODEBUILD_CONFIG_');
+    if (reserved) throw invalid(`Invalid environment variable name: ${name}. The prefix CODEBUILD_ is reserved`);
     if (value.includes('\0')) throw invalid(`Invalid environment variable value: ${name} contains a NUL character`);
     if (seen.has(name)) throw invalid(`Duplicate environment variable name: ${name}`);
     seen.add(name);
