@@ -1,0 +1,55 @@
+/**
+ * Reports that nobody named: after its commands a build is searched for files as test and coverage tools write them (CodeBuild user guide,
+ * "Auto-discover reports"). The variables that steer it are read as the commands left them.
+ */
+import { FORMAT_NAMES, type FormatName } from '../reports/formats/formats.ts';
+import type { BuildShell } from './shell.ts';
+
+/** What no tool leaves its results in, and others' results lie about in. */
+const PASSED_OVER = '(^|/)(node_modules|\\.git)/';
+/** By names only: JSON files are too many to look into each. */
+const JSON_NAMES = '(^|/)([^/]*cucumber[^/]*\\.json|\\.resultset\\.json)$';
+
+/** How the first element of each format begins, for `grep -E`. */
+const BEGINNINGS: Partial<Record<FormatName, string>> = {
+  JUNITXML: '<testsuites?[ >]',
+  NUNITXML: '<test-results ',
+  NUNIT3XML: '<test-run ',
+  TESTNGXML: '<testng-results[ >]',
+  VISUALSTUDIOTRX: '<TestRun ',
+  JACOCOXML: '<report name=',
+  COBERTURAXML: '<coverage [^>]*line-rate=',
+  CLOVERXML: '<coverage [^>]*(clover|generated)=',
+};
+
+/** One line for each file: its format, a space, its path from the source. */
+const SCRIPT = `[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" != false ] || exit 0
+cd "$CODEBUILD_SRC_DIR" || exit 0
+found=$(codebuild-glob-search "\${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}" 2>/dev/null | grep -E '\\.(xml|trx)$|${JSON_NAMES}' | grep -v -E '${PASSED_OVER}')
+[ "$found" ] || exit 0
+printf '%s\\n' "$found" | grep -E '${JSON_NAMES}' | sed 's|^.*cucumber[^/]*$|CUCUMBERJSON &|; s|^.*\\.resultset\\.json$|SIMPLECOV &|'
+files=$(printf '%s\\n' "$found" | grep -E '\\.(xml|trx)$')
+[ "$files" ] || exit 0
+of() {
+  printf '%s\\n' "$files" | sed 's|^|./|' | tr '\\n' '\\0' | xargs -0 grep -l -E -e "$2" /dev/null | sed "s|^\\./|$1 |"
+}
+${Object.entries(BEGINNINGS)
+  .map(([format, beginning]) => `of ${format} '${beginning}'`)
+  .join('\n')}
+exit 0`;
+
+/** Format → files, relative to the source. A file that looks like several formats is of the first one only. */
+export async function discoverReports(shell: BuildShell): Promise<Map<FormatName, string[]>> {
+  const output = (await shell.capture(SCRIPT)) ?? '';
+  const discovered = new Map<FormatName, string[]>();
+  const seen = new Set<string>();
+  for (const line of output.split('\n')) {
+    const space = line.indexOf(' ');
+    const file = line.slice(space + 1);
+    const format = FORMAT_NAMES.find((name) => name === line.slice(0, Math.max(0, space)));
+    if (!format || seen.has(file)) continue;
+    seen.add(file);
+    discovered.set(format, [...(discovered.get(format) ?? []), file]);
+  }
+  return discovered;
+}
