@@ -3,10 +3,12 @@ import type { Clients } from '../../../platform/aws.ts';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import type { Reconciler } from '../../../platform/service.ts';
+import { reportBatchStatus } from '../build-status/report.ts';
 import { parseBatch } from '../buildspec/batch.ts';
 import type { BatchBuild } from '../buildspec/batch-build.ts';
 import { BuildspecError } from '../buildspec/yaml-tree.ts';
 import { requestStop } from '../engine/stop.ts';
+import { findFleet, fleetArn } from '../fleets/find.ts';
 import { BuildFailure, type PhaseContext } from '../runner/outcome.ts';
 import type { BuildRow } from '../tables.ts';
 import { unmatchedOutput } from './artifacts.ts';
@@ -102,18 +104,20 @@ async function takeSpec(
     if (build?.batchspec == null) throw new BuildFailure('INTERNAL_SERVICE_ERROR', 'The build that downloaded the source was deleted.');
     const { fastFail, builds } = parseBatch(build.batchspec);
     checkRestrictions(builds, batch.config, batch.definition);
-    const groups = builds.map((one) => groupOf(one, batch, now));
+    const groups = await Promise.all(builds.map(async (one) => groupOf(await inFleet(tx, batch, one), batch, now)));
     const output = unmatchedOutput(
       batch,
       builds.map(({ identifier }) => identifier),
     );
     if (output !== undefined)
       throw new BuildFailure('CLIENT_ERROR', `No build of the batch has the identifier of the output artifact ${output}`);
-    await enterBatchPhase(tx, batch, 'IN_PROGRESS', now, {
+    const after = await enterBatchPhase(tx, batch, 'IN_PROGRESS', now, {
       groups: JSON.stringify([download, ...groups]),
       fast_fail: fastFail,
       resolved_source_version: build.resolved_source_version,
     });
+    // The commit is known only now.
+    await reportBatchStatus(tx, after);
   } catch (error) {
     if (!(error instanceof BuildFailure) && !(error instanceof BuildspecError)) throw error;
     const statusCode = error instanceof BuildFailure ? error.statusCode : 'YAML_FILE_ERROR';
@@ -123,6 +127,15 @@ async function takeSpec(
       contexts: [{ statusCode, message: error.message }],
     });
   }
+}
+
+/** With the ARN of the fleet that it names. */
+async function inFleet(tx: Transaction, batch: BatchRow, build: BatchBuild): Promise<BatchBuild> {
+  const { fleet: name } = build.env;
+  if (name === undefined) return build;
+  const fleet = await findFleet(tx.sql, batch, name);
+  if (!fleet) throw new BuildFailure('CLIENT_ERROR', `Fleet cannot be found: ${name}, of build ${build.identifier}`);
+  return { ...build, env: { ...build.env, fleet: fleetArn(fleet) } };
 }
 
 function groupOf({ identifier, dependsOn, ignoreFailure, buildspec, env, shard }: BatchBuild, batch: BatchRow, now: Date): StoredGroup {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Updateable } from 'kysely';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { reportBatchStatus } from '../build-status/report.ts';
 import { mergeReports } from '../reports/merge.ts';
 import type { FinalStatus, PhaseContext, PhaseOutcome } from '../runner/outcome.ts';
 import { emitBatchChange } from './events.ts';
@@ -46,6 +47,7 @@ export async function endBatch(
   const ended = await updateBatch(tx, batch.id, { ...changes, status, ended_at: now, phases: JSON.stringify(phases) });
   const after = await withReports(tx, platform, ended);
   await emitBatchChange(tx, after);
+  await reportBatchStatus(tx, after);
   await tx.signal(batchOverTopic(batch.id));
 }
 

@@ -8,7 +8,7 @@ import type { BuildDefinition } from '../tables.ts';
 import { groupArtifacts } from './artifacts.ts';
 import { DOWNLOAD_SOURCE } from './names.ts';
 import { lockBatch, updateBatch } from './record.ts';
-import type { BatchRow, StoredGroup } from './tables.ts';
+import type { BatchRow, GroupOverrides, StoredGroup } from './tables.ts';
 
 /** Sources whose resolved version is no version to ask for: an ETag perhaps, or what a pipeline's source action took. */
 const UNVERSIONED = new Set(['S3', 'CODEPIPELINE', 'NO_SOURCE']);
@@ -32,7 +32,8 @@ export const startBatchedBuild = operation('codebuild', 'StartBatchedBuild', {
         request: batch.request,
         initiator: batch.initiator,
         batch: batch.id,
-        batch_build: { identifier, shard: group.shard },
+        batch_build: { identifier, shard: group.shard, reported: isReported(batch, group) },
+        webhook: batch.webhook,
       });
       const groups = batch.groups.map((one) => (one === group ? { ...one, build: { ...one.build, status: 'IN_PROGRESS' as const } } : one));
       await updateBatch(tx, batch.id, { groups: JSON.stringify(groups) });
@@ -41,10 +42,14 @@ export const startBatchedBuild = operation('codebuild', 'StartBatchedBuild', {
   },
 });
 
+function isReported({ config }: BatchRow, { identifier }: StoredGroup): boolean {
+  return config.batchReportMode === 'REPORT_INDIVIDUAL_BUILDS' && identifier !== DOWNLOAD_SOURCE;
+}
+
 function definitionOf(batch: BatchRow, group: StoredGroup): BuildDefinition {
   const { definition } = batch;
   if (group.identifier === DOWNLOAD_SOURCE) return { ...definition, artifacts: { type: 'NO_ARTIFACTS' }, secondaryArtifacts: [] };
-  const { buildspec, fleet, computeType, image, type, privilegedMode, variables } = group.overrides;
+  const { buildspec, computeType, image, type, privilegedMode, variables } = group.overrides;
   const { source, environment } = definition;
   return {
     ...definition,
@@ -54,7 +59,7 @@ function definitionOf(batch: BatchRow, group: StoredGroup): BuildDefinition {
       ? definition.sourceVersion
       : (batch.resolved_source_version ?? definition.sourceVersion),
     source: source && buildspec !== undefined ? { ...source, buildspec } : source,
-    environment: mergeEnvironment(fleet === undefined ? environment : { ...environment!, fleet: { fleetArn: fleet } }, {
+    environment: mergeEnvironment(placed(environment, group.overrides), {
       projectName: batch.project,
       computeTypeOverride: computeType,
       imageOverride: image,
@@ -63,4 +68,10 @@ function definitionOf(batch: BatchRow, group: StoredGroup): BuildDefinition {
       environmentVariablesOverride: variables.map((variable) => ({ ...variable, type: 'PLAINTEXT' as const })),
     }),
   };
+}
+
+/** A compute type of its own takes a build out of the project's fleet, as a fleet of its own does. */
+function placed(environment: BuildDefinition['environment'], { fleet, computeType }: GroupOverrides): BuildDefinition['environment'] {
+  if (!environment || (fleet === undefined && computeType === undefined)) return environment;
+  return { ...environment, fleet: fleet === undefined ? undefined : { fleetArn: fleet } };
 }

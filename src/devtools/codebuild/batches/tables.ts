@@ -3,6 +3,7 @@ import type { ColumnType, Generated, JSONColumnType, Selectable } from 'kysely';
 import type { ShapeOf } from '../../../platform/service.ts';
 import type { FinalStatus, PhaseContext } from '../runner/outcome.ts';
 import type { BuildDefinition, StartRequest, StoredArtifact } from '../tables.ts';
+import type { WebhookOrigin } from '../webhooks/tables.ts';
 
 export type BuildBatch = ShapeOf<'codebuild', 'BuildBatch'>;
 export type BatchConfig = ShapeOf<'codebuild', 'ProjectBuildBatchConfig'> & {
@@ -58,6 +59,8 @@ export interface StoredGroup {
 /** `builds.batch_build` */
 export interface BatchedBuild {
   identifier: string;
+  /** Its status is told to the git provider, as that of a build outside of a batch is. */
+  reported?: boolean | undefined;
   shard?: { index: number; total: number } | undefined;
 }
 
@@ -87,6 +90,7 @@ export interface BuildBatchesTable {
   resolved_source_version: string | null;
   artifacts: NullableJson<StoredArtifact>;
   report_arns: string[] | null;
+  webhook: NullableJson<WebhookOrigin>;
 }
 
 export type BatchRow = Selectable<BuildBatchesTable>;

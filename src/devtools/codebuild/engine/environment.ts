@@ -4,7 +4,10 @@ import { buildArn, buildId, logsOf } from '../names.ts';
 import { publicBuildUrl } from '../public/links.ts';
 import type { BuildDefinition, BuildRow, Work } from '../tables.ts';
 
-export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildRow): Record<string, string> {
+/** What the variables of a build are told of. */
+export type ToldOf = Work & Pick<BuildRow, 'number' | 'initiator' | 'started_at' | 'webhook' | 'batch_build'>;
+
+export function buildVariables({ config }: Pick<Platform, 'config'>, row: ToldOf): Record<string, string> {
   const { publicProjectAlias } = row.definition;
   return {
     ...workVariables(row),
@@ -19,7 +22,7 @@ export function buildVariables({ config }: Pick<Platform, 'config'>, row: BuildR
   };
 }
 
-function batchVariables({ batch_build }: BuildRow): Record<string, string> {
+function batchVariables({ batch_build }: Pick<BuildRow, 'batch_build'>): Record<string, string> {
   if (!batch_build) return {};
   const { identifier, shard } = batch_build;
   return {

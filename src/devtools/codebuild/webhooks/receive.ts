@@ -1,6 +1,7 @@
 /** A delivery of a provider: who sent it, what it says, and the builds that it starts. An answer of 2xx means that they are queued. */
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
+import { queueBatch } from '../batches/queue-batch.ts';
 import { checkProjectLimit, checkQueue } from '../engine/queue.ts';
 import { requireFleet } from '../fleets/find.ts';
 import { buildId } from '../names.ts';
@@ -9,7 +10,7 @@ import { ProviderError } from '../providers/api.ts';
 import { BadLocation, isServerType, type ServerType } from '../providers/provider.ts';
 import { CredentialError } from '../sources/find-credential.ts';
 import { lockProject, queueBuild } from '../start-build.ts';
-import type { ProjectRow, StartRequest } from '../tables.ts';
+import type { ProjectRow } from '../tables.ts';
 import { BadPayload, type Headers, header, readDelivery, type WebhookEvent } from './event.ts';
 import { passesFilters } from './filters.ts';
 import { lookupsFor } from './lookups.ts';
@@ -106,12 +107,14 @@ async function startOne(
   initiator: string,
   event: WebhookEvent,
 ): Promise<string> {
-  const request: StartRequest = {
+  const request = {
     projectName: project.name,
     sourceVersion: event.sourceVersion,
     ...(row.definition.scopeConfiguration ? { sourceLocationOverride: event.cloneUrl } : {}),
   };
   await checkQueue(tx, platform, project.account);
+  if (row.definition.buildType === 'BUILD_BATCH')
+    return buildId(await queueBatch(tx, platform, project, { request, initiator, webhook: originOf(event) }));
   await checkProjectLimit(tx, project);
   const definition = mergeOverrides(project, request);
   await requireFleet(tx.sql, project, definition.environment);
