@@ -338,6 +338,32 @@ test('builds of webhooks are reported at their commit, others where the project 
   assert.equal(told.body.url, `${provider.url}/acme/app/commits/${commits.two}`);
 });
 
+test('a webhook of type BUILD_BATCH builds a batch: its commit is told of the batch, or of each of its builds', async () => {
+  const buildspec = `version: 0.2\nbatch: { build-list: [{ identifier: one }, { identifier: two }] }\n${spec.slice(spec.indexOf('phases'))}`;
+  const batched = async (name: string, batchReportMode?: 'REPORT_INDIVIDUAL_BUILDS') => {
+    const source = { type: 'GITHUB', location: `${provider.url}/acme/app.git`, buildspec } as const;
+    await bench.project(name, '', { source, buildBatchConfig: { serviceRole: bench.role, batchReportMode } });
+    const { webhook } = await bench.codebuild.createWebhook({ projectName: name, filterGroups: pushes, buildType: 'BUILD_BATCH' });
+    const { builds, message } = await github(webhook!.payloadUrl!, hooksMade().at(-1)!.body.config.secret, 'github-push', 'push');
+    assert.equal(builds.length, 1, message);
+    const told = (part: string) =>
+      provider.called(({ body }) => body?.context === `AWS CodeBuild ${server.region} (${name})${part}` && body.state === 'success');
+    return { id: builds[0]!, told };
+  };
+  const whole = await batched('whole');
+  assert.equal((await whole.told('')).body.description, 'Build batch succeeded for project whole');
+  const { buildBatches } = await bench.codebuild.batchGetBuildBatches({ ids: [whole.id] });
+  assert.equal(buildBatches![0]!.resolvedSourceVersion, commits.two);
+  assert.equal(buildBatches![0]!.initiator, 'GitHub-Hookshot/044aadd');
+  const { builds } = await bench.codebuild.batchGetBuilds({ ids: [buildBatches![0]!.buildGroups![1]!.currentBuildSummary!.arn!] });
+  assert.match(await bench.log(builds![0]!), /^event=PUSH trigger=branch\/main /m);
+  const single = await batched('single', 'REPORT_INDIVIDUAL_BUILDS');
+  for (const part of [' one', ' two']) await single.told(part);
+  const contexts = provider.calls.map(({ body }) => body?.context).filter((context) => /\((whole|single)\)/.test(context));
+  const names = new Set(contexts.map((context) => context.split('(')[1]));
+  assert.deepEqual([...names].sort(), ['single) one', 'single) two', 'whole)']);
+});
+
 test('neither tokens nor secrets show in the server’s log', () => {
   for (const secret of [provider.token, ...hooksMade().map(({ body }) => body.config?.secret ?? body.secret ?? body.token)])
     assert.equal(server.log().includes(secret), false);
