@@ -9,9 +9,11 @@ import { runGit } from '../../git/program.ts';
 import { gitStore } from '../../git/store.ts';
 import { readConfig } from '../../platform/config.ts';
 import { AwsError } from '../../platform/errors.ts';
+import type { Platform } from '../../platform/platform.ts';
 import { SignalHub } from '../../platform/signals.ts';
 import type { BlobFault } from '../../ports/blobs/dummy.ts';
 import { createDummyBlobs } from '../../ports/blobs/dummy.ts';
+import type { BlobStore } from '../../ports/blobs/port.ts';
 import { prunePacks } from './pack-pruning.ts';
 import { deletePacks } from './packs.ts';
 import { openView } from './repository.ts';
@@ -85,6 +87,10 @@ async function proveFromBlobs(): Promise<void> {
 
 beforeEach(async () => {
   faults.length = 0;
+  await makeRepository();
+});
+
+async function makeRepository(): Promise<void> {
   repositoryName = `repository-${counter++}`;
   id = (await call('codecommit', 'CreateRepository', { repositoryName })).repositoryMetadata!.repositoryId!;
   const base = await commit('main');
@@ -93,7 +99,7 @@ beforeEach(async () => {
   const kept = await commit('main', base);
   commits = { base, kept, lost };
   now += 8 * DAY_MS;
-});
+}
 
 test('what nothing needs stays for the time of grace, then goes', async () => {
   await call('codecommit', 'DeleteBranch', { repositoryName, branchName: 'side' });
@@ -212,6 +218,73 @@ test('a full disk leaves everything as it was', async () => {
   await prune();
   await proveFromBlobs();
 });
+
+test('killed at any step, it leaves all that is needed, and the next run does the rest', async () => {
+  let steps = 0;
+  for (let killed = true; killed; steps++) {
+    await makeRepository();
+    await call('codecommit', 'DeleteBranch', { repositoryName, branchName: 'side' });
+    await prune();
+    now += 15 * DAY_MS;
+    // Needless since today only: it is put aside, which is stored.
+    await branch('other', commits.kept);
+    await commit('other', commits.kept);
+    await call('codecommit', 'DeleteBranch', { repositoryName, branchName: 'other' });
+    const dying = diesAt(steps);
+    killed = await prunePacks.run(dying, id, never).then(
+      () => false,
+      (error) => {
+        assert.equal(error, death);
+        return true;
+      },
+    );
+    gitStore(dying).readers.closeAll();
+    gitStore(dying).cache.close();
+    await proveFromBlobs();
+    assert.ok((await exists(commits.kept)) && (await exists(commits.base)));
+    await prune();
+    assert.equal(await exists(commits.lost), false);
+    now += 2 * DAY_MS;
+    await deletePacks.run(tested.platform, id, never);
+    assert.equal(
+      (await Array.fromAsync(tested.platform.blobs.list(`git/${id}/`))).length,
+      2,
+      'what is needed, what is put aside, and nothing half made',
+    );
+    await proveFromBlobs();
+  }
+  assert.ok(steps > 3, 'it stores, records and forgets');
+});
+
+const death = new Error('killed');
+
+/** The platform as a process sees it that is killed when it has written `writes` times, to the blobs or to the database: nothing it does later happens. */
+function diesAt(writes: number): Platform {
+  let left = writes;
+  const alive = () => {
+    if (left-- <= 0) throw death;
+  };
+  const { blobs, transaction } = tested.platform;
+  const dying: Pick<BlobStore, 'put' | 'delete'> = {
+    put: async (...args) => {
+      alive();
+      return blobs.put(...args);
+    },
+    delete: async (...args) => {
+      alive();
+      return blobs.delete(...args);
+    },
+  };
+  return Object.assign(Object.create(tested.platform), {
+    // The store of git is one for each process, which is known by its configuration.
+    config: { ...tested.platform.config },
+    blobs: Object.assign(Object.create(blobs), dying),
+    transaction: async (work: Parameters<typeof transaction>[0]) => {
+      alive();
+      return transaction(work);
+    },
+  });
+}
 
 test('an empty repository is left alone', async () => {
   repositoryName = `repository-${counter++}`;
