@@ -264,21 +264,23 @@ function diesAt(writes: number): Platform {
   const alive = () => {
     if (left-- <= 0) throw death;
   };
+  const mortal = (blobs: BlobStore): BlobStore =>
+    Object.assign(Object.create(blobs), {
+      under: (key: Parameters<BlobStore['under']>[0]) => mortal(blobs.under(key)),
+      put: async (...args: Parameters<BlobStore['put']>) => {
+        alive();
+        return blobs.put(...args);
+      },
+      delete: async (key: string) => {
+        alive();
+        return blobs.delete(key);
+      },
+    });
   const { blobs, transaction } = tested.platform;
-  const dying: Pick<BlobStore, 'put' | 'delete'> = {
-    put: async (...args) => {
-      alive();
-      return blobs.put(...args);
-    },
-    delete: async (...args) => {
-      alive();
-      return blobs.delete(...args);
-    },
-  };
   return Object.assign(Object.create(tested.platform), {
     // The store of git is one for each process, which is known by its configuration.
     config: { ...tested.platform.config },
-    blobs: Object.assign(Object.create(blobs), dying),
+    blobs: mortal(blobs),
     transaction: async (work: Parameters<typeof transaction>[0]) => {
       alive();
       return transaction(work);
