@@ -81,6 +81,7 @@ describe('a sandbox', () => {
       'curl -s "$AWS_CONTAINER_CREDENTIALS_FULL_URI" | grep -c SecretAccessKey; env | grep -c ^AWS_CONTAINER',
     );
     assert.equal(uri.standardOutputContent, '1\n1\n');
+    assert.match((await boxes.run(started!.id!, 'codebuild-hash-files hello.txt')).standardOutputContent!, /^[0-9a-f]{64}\n$/);
 
     const { sandbox: stopping } = await bench.codebuild.stopSandbox({ id: started!.id! });
     assert.equal(stopping!.status, 'STOPPING');

@@ -8,6 +8,7 @@ import { packFiles } from '../runner/files.ts';
 import { codebuildDirectory } from '../runner/layout.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { Masker, maskAccessKeys } from '../runner/masker.ts';
+import { buildPrograms } from '../runner/programs.ts';
 import { lockOwned, type Owned } from './record.ts';
 import type { CommandRow } from './tables.ts';
 
@@ -15,6 +16,9 @@ import type { CommandRow } from './tables.ts';
 const MAX_KEPT = 64 * 1024;
 /** Between TERM and KILL when the sandbox is stopped. */
 const GRACE_MS = 1_000;
+
+/** `sh -c START sh DIR SCRIPT`: the programs of every build are the last of PATH. */
+const START = `PATH=\${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}:$1/bin; export PATH; exec sh "$2"`;
 
 export interface Surroundings {
   platform: Platform;
@@ -50,6 +54,16 @@ export async function runCommand(around: Surroundings, row: CommandRow): Promise
   await finish(around, row, result, { stdout: stdout.end(), stderr: stderr.end() });
 }
 
+/** Inside: for scripts and programs. */
+function toolDirectory(machine: Machine): string {
+  return `${codebuildDirectory(machine)}/output/tmp`;
+}
+
+/** Once for each machine. */
+export function putPrograms(machine: Machine): Promise<void> {
+  return machine.put(`${toolDirectory(machine)}/bin`, packFiles(buildPrograms()));
+}
+
 async function begin({ platform, sandbox }: Surroundings, { id }: CommandRow): Promise<boolean> {
   return persist(platform, async (tx) => {
     await lockOwned(tx, sandbox);
@@ -68,9 +82,10 @@ async function execute(
   { id, command }: CommandRow,
   onOutput: (chunk: Buffer, stream: 'stdout' | 'stderr') => Promise<void>,
 ): Promise<ExecResult> {
-  const scripts = `${codebuildDirectory(machine)}/output/tmp/commands`;
-  await machine.put(scripts, packFiles({ [`${id}.sh`]: `${command}\n` }));
-  return machine.exec({ argv: ['sh', `${scripts}/${id}.sh`], cwd: directory, env, onOutput, signal, graceMs: GRACE_MS });
+  const tools = toolDirectory(machine);
+  await machine.put(`${tools}/commands`, packFiles({ [`${id}.sh`]: `${command}\n` }));
+  const argv = ['sh', '-c', START, 'sh', tools, `${tools}/commands/${id}.sh`];
+  return machine.exec({ argv, cwd: directory, env, onOutput, signal, graceMs: GRACE_MS });
 }
 
 async function finish(

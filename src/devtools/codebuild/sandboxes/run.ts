@@ -14,7 +14,7 @@ import { fetchSources, type SourceContext } from '../sources/fetch.ts';
 import { type ClaimedSandbox, credentialToken } from './claim.ts';
 import { workOf } from './describe.ts';
 import { endSandbox, enterPhase, failUnfinished, lockOwned } from './record.ts';
-import { runCommand, type Surroundings } from './run-command.ts';
+import { putPrograms, runCommand, type Surroundings } from './run-command.ts';
 import { type CommandRow, commandTopic, type EndStatus, type Workspace } from './tables.ts';
 
 /** The net under the notifications. */
@@ -119,6 +119,7 @@ class SandboxRun {
     await enterPhase(this.#platform, { id: row.id, owner }, 'DOWNLOAD_SOURCE');
     const sources = await fetchSources(context, `${codebuildDirectory(machine)}/output/src${row.attempts}`);
     log.agent(`CODEBUILD_SRC_DIR=${sources.directory}`);
+    await putPrograms(machine);
     return sources;
   }
 
