@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { CodeBuild, type ReportExportConfig } from '@aws-sdk/client-codebuild';
 import { allow, type BuildBench, buildBench, phaseLines, trust } from '../support/codebuild.ts';
@@ -268,6 +269,7 @@ async function gone(statuses: () => Promise<(string | undefined)[]>): Promise<vo
     const found = await statuses();
     if (found.length === 0) return;
     assert.deepEqual(found, ['DELETING']);
+    await delay(20);
   }
 }
 
@@ -384,4 +386,64 @@ test('a group is shared with another account for reading, and nobody else reads 
   await codebuild.deleteReportGroup({ arn, deleteReports: true });
   await gone(async () => (await codebuild.batchGetReportGroups({ reportGroupArns: [arn] })).reportGroups!.map(({ status }) => status));
   assert.deepEqual((await other.listSharedReportGroups({})).reportGroups, []);
+});
+
+test('the reports of a fan-out become one of the batch', async () => {
+  const coverage = await group('whole', 'CODE_COVERAGE');
+  // Each part has a test of its own, and the second fails.
+  const commands = [
+    'i=$CODEBUILD_CURRENT_SHARD',
+    `echo "<testsuite><testcase name='t$i' time='$((i + 1))'>" >r.xml`,
+    '[ $i = 0 ] || echo "<failure/>" >>r.xml',
+    'echo "</testcase></testsuite>" >>r.xml',
+    `echo '${JACOCO.replaceAll('\n', '')}' >c.xml`,
+  ];
+  const buildspec = `version: 0.2
+batch: {build-fanout: {parallelism: 2}}
+phases: {build: {commands: ${JSON.stringify(commands)}}}
+reports:
+  parts: {files: [r.xml]}
+  ${coverage}: {files: [c.xml], file-format: JACOCOXML}
+`;
+  await bench.project('fan', buildspec, { buildBatchConfig: { serviceRole: bench.role } });
+  const { buildBatch } = await codebuild.startBuildBatch({ projectName: 'fan' });
+  let batch = buildBatch!;
+  while (!batch.complete) {
+    await delay(50);
+    batch = (await codebuild.batchGetBuildBatches({ ids: [batch.id!] })).buildBatches![0]!;
+  }
+  assert.equal(batch.buildBatchStatus, 'SUCCEEDED');
+  const { reports } = await codebuild.batchGetReports({ reportArns: batch.reportArns! });
+  const [tests, lines] = reports!;
+  assert.equal(tests!.reportGroupArn, arnOf('fan-parts'));
+  assert.equal(tests!.executionId, batch.arn);
+  assert.equal(tests!.status, 'FAILED');
+  assert.equal(tests!.testSummary!.total, 2);
+  assert.equal(tests!.testSummary!.durationInNanoSeconds, 2e9, 'the longest of those that ran beside each other');
+  assert.equal(lines!.reportGroupArn, coverage);
+  assert.equal(lines!.status, 'SUCCEEDED');
+  assert.equal(lines!.codeCoverageSummary!.linesCovered, 30);
+  const { testCases } = await codebuild.describeTestCases({ reportArn: tests!.arn });
+  assert.deepEqual(testCases!.map(({ name, status }) => [name, status]).sort(), [
+    ['t0', 'SUCCEEDED'],
+    ['t1', 'FAILED'],
+  ]);
+  assert.equal((await codebuild.describeCodeCoverages({ reportArn: lines!.arn })).codeCoverages!.length, 6);
+  const parts = await codebuild.listReportsForReportGroup({ reportGroupArn: arnOf('fan-partsBuildFanoutShard1') });
+  assert.equal(parts.reports!.length, 1);
+  assert.deepEqual((await codebuild.listReportsForReportGroup({ reportGroupArn: coverage })).reports, [lines!.arn]);
+});
+
+test('results that nobody named are found, if the project lets CodeBuild look and the role lets it make reports', async () => {
+  const spec = writing({ 'deep/r.xml': JUNIT }, '  unused: {files: [nothing]}\n').replace(/reports:[^]*/, '');
+  await bench.project('found', spec);
+  const build = await bench.build('found');
+  assert.match(build.reportArns![0]!, /report\/found-JUNITXML-AutoDiscovered:/);
+  const setting = { name: 'CODEBUILD_CONFIG_AUTO_DISCOVER', value: 'false' };
+  assert.equal((await bench.build('found', { environmentVariablesOverride: [setting] })).reportArns, undefined);
+  const { Role } = await bench.iam.createRole({ RoleName: 'logs-only', AssumeRolePolicyDocument: trust('codebuild.amazonaws.com') });
+  await bench.iam.putRolePolicy({ RoleName: 'logs-only', PolicyName: 'p', PolicyDocument: allow('logs:*') });
+  const poor = await bench.build('found', { serviceRoleOverride: Role!.Arn! });
+  assert.equal(poor.buildStatus, 'SUCCEEDED');
+  assert.match(await bench.log(poor), /AutoDiscovered could not be made: error creating report group: AccessDeniedException/);
 });

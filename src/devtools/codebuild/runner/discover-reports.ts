@@ -5,8 +5,6 @@
 import { FORMAT_NAMES, type FormatName } from '../reports/formats/formats.ts';
 import type { BuildShell } from './shell.ts';
 
-/** What no tool leaves its results in, and others' results lie about in. */
-const PASSED_OVER = '(^|/)(node_modules|\\.git)/';
 /** By names only: JSON files are too many to look into each. */
 const JSON_NAMES = '(^|/)([^/]*cucumber[^/]*\\.json|\\.resultset\\.json)$';
 
@@ -23,9 +21,16 @@ const BEGINNINGS: Partial<Record<FormatName, string>> = {
 };
 
 /** One line for each file: its format, a space, its path from the source. */
-const SCRIPT = `[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" != false ] || exit 0
+const SCRIPT = `exec 2>/dev/null
+[ "$CODEBUILD_CONFIG_AUTO_DISCOVER" != false ] || exit 0
 cd "$CODEBUILD_SRC_DIR" || exit 0
-found=$(codebuild-glob-search "\${CODEBUILD_CONFIG_AUTO_DISCOVER_DIR:-**/*}" 2>/dev/null | grep -E '\\.(xml|trx)$|${JSON_NAMES}' | grep -v -E '${PASSED_OVER}')
+if [ "$CODEBUILD_CONFIG_AUTO_DISCOVER_DIR" ]; then
+  found=$(codebuild-glob-search "$CODEBUILD_CONFIG_AUTO_DISCOVER_DIR" | grep -E '\\.(xml|trx)$|${JSON_NAMES}')
+else
+  # Results of others' tests lie about in node_modules.
+  found=$(find . \\( -name node_modules -o -name .git \\) -prune -o -type f \\
+    \\( -name '*.xml' -o -name '*.trx' -o -name .resultset.json -o -name '*cucumber*.json' \\) -print | sed 's|^\\./||')
+fi
 [ "$found" ] || exit 0
 printf '%s\\n' "$found" | grep -E '${JSON_NAMES}' | sed 's|^.*cucumber[^/]*$|CUCUMBERJSON &|; s|^.*\\.resultset\\.json$|SIMPLECOV &|'
 files=$(printf '%s\\n' "$found" | grep -E '\\.(xml|trx)$')
@@ -43,7 +48,7 @@ export async function discoverReports(shell: BuildShell): Promise<Map<FormatName
   const output = (await shell.capture(SCRIPT)) ?? '';
   const discovered = new Map<FormatName, string[]>();
   const seen = new Set<string>();
-  for (const line of output.split('\n')) {
+  for (const line of output.split('\n').sort()) {
     const space = line.indexOf(' ');
     const file = line.slice(space + 1);
     const format = FORMAT_NAMES.find((name) => name === line.slice(0, Math.max(0, space)));
