@@ -16,6 +16,7 @@ import { benchCodeDeploy } from './codedeploy.ts';
 import { benchCodePipeline } from './codepipeline.ts';
 import { benchGit } from './git.ts';
 import { benchMachines } from './machines.ts';
+import { benchScale } from './scale.ts';
 import { benchStart } from './start.ts';
 import { type Section, toMarkdown } from './support/section.ts';
 
@@ -27,6 +28,7 @@ const benches: Record<string, () => Promise<Section>> = {
   codecommit: () => benchCodeCommit(5),
   machines: () => benchMachines(50),
   codebuild: () => benchCodeBuild(10, 'sandbox'),
+  scale: () => benchScale('sandbox', [50, 500]),
   codepipeline: () => benchCodePipeline(15),
   codedeploy: () => benchCodeDeploy(100),
 };
