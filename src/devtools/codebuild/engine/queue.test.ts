@@ -4,6 +4,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { sql } from 'kysely';
 import { openPlatform, type TestPlatform } from '../../../../test/support/platform.ts';
 import type { Platform } from '../../../platform/platform.ts';
+import { fleetReconciler } from '../fleets/reconcile.ts';
 import { SUCCEEDED } from '../runner/outcome.ts';
 import { codebuild } from '../service.ts';
 import type { BuildRow } from '../tables.ts';
@@ -220,4 +221,28 @@ test('an account runs no more builds at once than it may, and five times as many
   const [one] = claimed.filter((claim) => claim?.row.account === '123456789012');
   await endBuild(platform, { id: one!.row.id, owner: one!.owner }, { outcome: SUCCEEDED, status: 'SUCCEEDED' });
   assert.deepEqual(await claims(2, (row) => row.account), ['123456789012']);
+});
+
+test('many processes claim at once: a fleet has never more builds than places, and fills them up again', async () => {
+  const { fleet } = await bench.call('codebuild', 'CreateFleet', {
+    name: 'three',
+    baseCapacity: 3,
+    environmentType: 'LINUX_CONTAINER',
+    computeType: 'BUILD_GENERAL1_SMALL',
+  });
+  await fleetReconciler.run(platform, fleet!.id!, new AbortController().signal);
+  const ids: string[] = [];
+  for (let index = 0; index < 8; index += 1) {
+    const { build } = await bench.call('codebuild', 'StartBuild', { projectName: 'app', fleetOverride: { fleetArn: fleet!.arn! } });
+    ids.push(build!.id!.split(':')[1]!);
+  }
+  const outside = await start('other');
+  const claimAll = async () => {
+    const claimed = await Promise.all(Array.from({ length: 12 }, () => claimNext(platform)));
+    return claimed.flatMap((claim) => (claim ? [claim.row.id] : [])).sort();
+  };
+  assert.deepEqual(await claimAll(), [...ids.slice(0, 3), outside].sort());
+  await endBuild(platform, { id: ids[1]!, owner: me }, { outcome: SUCCEEDED, status: 'SUCCEEDED' });
+  assert.deepEqual(await claimAll(), [ids[3]]);
+  await platform.transaction((tx) => tx.sql.deleteFrom('codebuild.fleets').execute());
 });
