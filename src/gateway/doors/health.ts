@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Door } from './index.ts';
 
-/** `GET /health`: 200 while this process can serve, 503 while the database does not answer. The only door open to everybody. */
+/** `GET /health`: 200 while this process can serve, 503 while the database does not answer. Open to everybody. */
 export const health: Door = (app, { platform }) => {
   app.get('/health', async (_request, reply) => {
     try {
