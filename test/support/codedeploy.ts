@@ -1,6 +1,5 @@
 /** What tests and benches of CodeDeploy share: a service role, applications, and hosts that speak the command protocol. */
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import {
   AddTagsToOnPremisesInstancesCommand,
@@ -28,12 +27,7 @@ import {
 } from '@aws-sdk/client-iam';
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import type { TestServer } from './server.ts';
-
-export interface Credentials {
-  accessKeyId: string;
-  secretAccessKey: string;
-  sessionToken?: string;
-}
+import { amzDate, authorization, type Credentials, sha256 } from './signed-call.ts';
 
 export class CommandError extends Error {
   override readonly name = 'CommandError';
@@ -64,7 +58,7 @@ export async function callCommandService(
     host: url.host,
     'x-amz-codedeploy-agent-version': 'simulated',
     'x-amz-content-sha256': sha256(body),
-    'x-amz-date': new Date().toISOString().replace(/[-:]|\.\d{3}/g, ''),
+    'x-amz-date': amzDate(),
     'x-amz-target': `${secure ? 'CodeDeployCommandService' : 'CodeDeployCommandService_v20141006'}.${operation}`,
     ...(credentials.sessionToken && { 'x-amz-security-token': credentials.sessionToken }),
   };
@@ -73,16 +67,6 @@ export async function callCommandService(
   const answer = text ? JSON.parse(text) : {};
   if (status !== 200) throw new CommandError(status, String(answer.__type).split('#').at(-1)!, answer.message ?? answer.Message ?? text);
   return answer;
-}
-
-function authorization(headers: Record<string, string>, body: string, credentials: Credentials, region: string, service: string): string {
-  const names = Object.keys(headers).sort();
-  const canonical = ['POST', '/', '', ...names.map((name) => `${name}:${headers[name]}`), '', names.join(';'), sha256(body)].join('\n');
-  const date = headers['x-amz-date']!;
-  const scope = `${date.slice(0, 8)}/${region}/${service}/aws4_request`;
-  const key = scope.split('/').reduce<Buffer | string>((secret, part) => hmac(secret, part), `AWS4${credentials.secretAccessKey}`);
-  const signature = hmac(key, ['AWS4-HMAC-SHA256', date, scope, sha256(canonical)].join('\n')).toString('hex');
-  return `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`;
 }
 
 function send(url: URL, headers: Record<string, string>, body: string, signal?: AbortSignal): Promise<{ status: number; text: string }> {
@@ -98,9 +82,6 @@ function send(url: URL, headers: Record<string, string>, body: string, signal?: 
     outgoing.end(body);
   });
 }
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-const hmac = (key: Buffer | string, text: string): Buffer => createHmac('sha256', key).update(text).digest();
 
 export interface HostCommand {
   HostCommandIdentifier: string;
