@@ -66,10 +66,10 @@ async function groups(id: string): Promise<string[]> {
 }
 
 /** Runs the next queued build to its end; its identifier. */
-async function build(status: FinalStatus = 'SUCCEEDED'): Promise<string> {
+async function build(status: FinalStatus = 'SUCCEEDED', batchspec = BATCHSPEC): Promise<string> {
   const claimed = await claimNext(platform);
   const { id, batch_build } = claimed!.row;
-  const spec = batch_build!.identifier === DOWNLOAD_SOURCE ? { batchspec: BATCHSPEC } : {};
+  const spec = batch_build!.identifier === DOWNLOAD_SOURCE ? { batchspec } : {};
   await endBuild(platform, { id, owner: claimed!.owner }, { outcome: { status, contexts: [] }, status, ...spec });
   return batch_build!.identifier;
 }
@@ -145,6 +145,22 @@ test('a build that is retried by itself gives its place to the next one', async 
   assert.equal(prior!.buildStatus, 'FAILED');
   assert.notEqual(prior!.arn, batch.buildGroups![1]!.currentBuildSummary!.arn);
   await bench.call('codebuild', 'UpdateProject', { name: 'app', autoRetryLimit: 0 });
+});
+
+test('all builds retried: by what the buildspec says now, with the builds of before as the prior ones', async () => {
+  const id = await begun();
+  for (const status of ['FAILED', 'SUCCEEDED'] as const) await build(status);
+  await run(id);
+  assert.equal((await look(id)).buildBatchStatus, 'FAILED');
+  await bench.call('codebuild', 'RetryBuildBatch', { id: `app:${id}` });
+  await run(id);
+  assert.equal(await build('SUCCEEDED', BATCHSPEC.replace('identifier: b', 'identifier: e')), DOWNLOAD_SOURCE);
+  await run(id);
+  assert.deepEqual(await groups(id), [`${DOWNLOAD_SOURCE} SUCCEEDED`, 'a IN_PROGRESS', 'e PENDING', 'c IN_PROGRESS']);
+  const prior = (await look(id)).buildGroups!.map(({ priorBuildSummaryList = [] }) =>
+    priorBuildSummaryList.map(({ buildStatus }) => buildStatus),
+  );
+  assert.deepEqual(prior, [['SUCCEEDED'], ['FAILED'], [], ['SUCCEEDED']]);
 });
 
 test('a build that was deleted before the batch saw its end counts as failed; a batch that lost its buildspec fails', async () => {

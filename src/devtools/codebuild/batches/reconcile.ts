@@ -84,8 +84,9 @@ async function lookAtSource(platform: Platform, { id }: BatchRow): Promise<boole
     if (status !== 'SUCCEEDED') {
       return endBatch(tx, platform, batch, { status, groups: JSON.stringify(stopAll(groups)), contexts: failureOf(build) });
     }
-    // RETRY_FAILED_BUILDS: what the buildspec said is known.
-    if (groups.length > 1) return enterBatchPhase(tx, batch, 'IN_PROGRESS', platform.now(), { groups: JSON.stringify(groups) });
+    // RETRY_FAILED_BUILDS: it was downloaded before, and what the buildspec said is known.
+    if (batch.groups[0]!.build.status === 'SUCCEEDED')
+      return enterBatchPhase(tx, batch, 'IN_PROGRESS', platform.now(), { groups: JSON.stringify(groups) });
     await takeSpec(tx, platform, batch, download!, build);
   });
   return (await startAndStop(platform, id, { start, stop })) || moved;
