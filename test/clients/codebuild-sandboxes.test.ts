@@ -118,6 +118,14 @@ describe('a sandbox', () => {
     assert.equal((await boxes.run(id, 'kill -0 $(cat pid) && kill $(cat pid) && touch go')).exitCode, '0');
     const went = await boxes.waitCommand(id, waits.commandExecution!.id!);
     assert.equal(went.standardOutputContent, 'went\n');
+    const numbers = Array.from({ length: 20 }, (_, index) => index);
+    const many = await Promise.all(numbers.map((number) => boxes.run(id, `echo ${number} >> ran; exit ${number}`)));
+    assert.deepEqual(
+      many.map((one) => Number(one.exitCode)),
+      numbers,
+    );
+    const ran = (await boxes.run(id, 'sort -n ran')).standardOutputContent!.trim().split('\n').map(Number);
+    assert.deepEqual(ran, numbers, 'each ran once');
   });
 
   it('that is stopped ends the commands that run, and says so', async () => {

@@ -33,10 +33,10 @@ export function sandboxBench({ codebuild, project }: BuildBench): SandboxBench {
     },
     add: (id) => void started.add(id),
     async wait(id, until) {
-      for (;;) {
+      for (let pause = 10; ; pause = Math.min(pause * 1.5, 200)) {
         const { sandboxes } = await codebuild.batchGetSandboxes({ ids: [id] });
         if (sandboxes?.[0] && until(sandboxes[0])) return sandboxes[0];
-        await delay(10);
+        await delay(pause);
       }
     },
     async run(sandboxId, command) {
@@ -44,10 +44,10 @@ export function sandboxBench({ codebuild, project }: BuildBench): SandboxBench {
       return bench.waitCommand(sandboxId, commandExecution!.id!);
     },
     async waitCommand(sandboxId, id, until = ({ endTime }) => endTime !== undefined) {
-      for (;;) {
+      for (let pause = 10; ; pause = Math.min(pause * 1.5, 200)) {
         const { commandExecutions } = await codebuild.batchGetCommandExecutions({ sandboxId, commandExecutionIds: [id] });
         if (commandExecutions?.[0] && until(commandExecutions[0])) return commandExecutions[0];
-        await delay(10);
+        await delay(pause);
       }
     },
     async stopAll() {

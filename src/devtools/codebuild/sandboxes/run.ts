@@ -4,7 +4,7 @@ import type { Clients } from '../../../platform/aws.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { awsVariables, workVariables } from '../engine/environment.ts';
 import { buildDirectory } from '../engine/leftovers.ts';
-import { LostBuild } from '../engine/persist.ts';
+import { LostBuild, persist } from '../engine/persist.ts';
 import { notInEffect, Workplace } from '../engine/provision.ts';
 import { fetchParameters, fetchSecret } from '../engine/secret-values.ts';
 import { codebuildDirectory } from '../runner/layout.ts';
@@ -127,7 +127,7 @@ class SandboxRun {
   async #takeUp(): Promise<void> {
     const { row, owner } = this.#claimed;
     this.#place.log.agent('Another process took over this sandbox; commands that were running were ended');
-    await this.#platform.transaction(async (tx) => {
+    await persist(this.#platform, async (tx) => {
       await lockOwned(tx, { id: row.id, owner });
       const reason = 'The process that ran this command ended before the command did.\n';
       await failUnfinished(tx, this.#platform, row.id, ['IN_PROGRESS'], reason);
@@ -153,6 +153,8 @@ class SandboxRun {
       const { signals } = this.#platform;
       const woken = signals.wait(commandTopic(this.#claimed.row.id), LOOK_MS, this.#signal);
       for (const command of await this.#submitted(MAX_COMMANDS - running.size)) {
+        // Told already, but not begun yet.
+        if (running.has(command.id)) continue;
         const run = runCommand(around, command)
           .catch(failure.reject)
           .finally(() => running.delete(command.id));
