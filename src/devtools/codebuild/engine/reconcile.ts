@@ -17,8 +17,14 @@ export const buildReconciler: Reconciler = {
     else if (!(await platform.processes.isAlive(row.owner))) await takeOver(platform, row);
   },
 
+  /** Not those that wait, be they ever so many: workers look into the queue by themselves. */
   async pending(platform) {
-    const rows = await platform.read.selectFrom('codebuild.builds').select('id').where('status', '=', 'IN_PROGRESS').execute();
+    const rows = await platform.read
+      .selectFrom('codebuild.builds')
+      .select('id')
+      .where('status', '=', 'IN_PROGRESS')
+      .where((eb) => eb.or([eb('owner', 'is not', null), eb('queue_deadline', '<=', platform.now())]))
+      .execute();
     return rows.map((row) => row.id);
   },
 };
