@@ -15,6 +15,15 @@ for (const subject of realSubjects) {
       });
     }
 
+    test('may go on writing in the background without blocking or dying', async () => {
+      await using bench = new Bench(subject);
+      const machine = await bench.machine('chatter');
+      const flood = 'exec 9>&1; { while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done; } & echo $! >pid';
+      assert.equal((await finish(machine, sh(flood))).exitCode, 0);
+      assert.equal((await machine.exec(sh('kill -0 $(cat pid)'))).exitCode, 0);
+      await machine.stop(0);
+    });
+
     test('are shown on the host where they write', async () => {
       await using bench = new Bench(subject);
       const host = (await bench.machine('where')).hostPath('a/b/f');

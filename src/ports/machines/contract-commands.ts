@@ -101,16 +101,6 @@ export const commandContract: Check[] = [
     },
   },
   {
-    name: 'may go on writing in the background without blocking or dying',
-    run: async (bench) => {
-      const machine = await bench.machine('chatter');
-      const flood = 'exec 9>&1; { while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done; } & echo $! >pid';
-      assert.equal((await finish(machine, sh(flood))).exitCode, 0);
-      assert.equal((await machine.exec(sh('kill -0 $(cat pid)'))).exitCode, 0);
-      await machine.stop(0);
-    },
-  },
-  {
     name: 'run where they are told, and see files that were put there',
     run: async (bench) => {
       const machine = await bench.machine('where');

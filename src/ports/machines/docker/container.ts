@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MachineSpec } from '../port.ts';
 import { type Engine, EngineError } from './engine.ts';
+import type { InspectedImage } from './images.ts';
 
 /** Labels by which a machine's container is found again, and what it needs to be gone on with. */
 export const labels = { server: 'penstock.server', machine: 'penstock.machine', state: 'penstock.state' };
@@ -47,10 +48,10 @@ export interface InspectedExec {
 }
 
 /** The body of ContainerCreate. */
-export function containerOf(spec: MachineSpec, image: string, own: Record<string, string>): object {
+export function containerOf(spec: MachineSpec, name: string, image: InspectedImage, own: Record<string, string>): object {
   const { memoryBytes, cpus, pids } = spec.limits ?? {};
   return {
-    Image: image,
+    Image: name,
     Entrypoint: ['/bin/sh', '-c', keeper],
     Cmd: [],
     User: '0:0',
@@ -58,7 +59,8 @@ export function containerOf(spec: MachineSpec, image: string, own: Record<string
     Hostname: spec.network === 'host' ? undefined : 'build',
     Labels: own,
     StopSignal: 'SIGKILL',
-    Healthcheck: { Test: ['NONE'] },
+    // Podman without systemd complains of any, even of none.
+    ...(image.Config?.Healthcheck ? { Healthcheck: { Test: ['NONE'] } } : {}),
     HostConfig: {
       Init: true,
       NetworkMode: spec.network,

@@ -5,7 +5,8 @@ import { commandContract } from '../contract-commands.ts';
 import { createDockerMachines } from './index.ts';
 import { TestEngine, testImage, whyNoEngine } from './test-engine.ts';
 
-describe('machines: docker', { skip: whyNoEngine() }, () => {
+// Much of their time is waiting for the engine.
+describe('machines: docker', { skip: whyNoEngine(), concurrency: 4 }, () => {
   let engine: TestEngine;
   let subject: Subject;
   before(async () => {

@@ -2,7 +2,7 @@ import type { Capabilities, Machine, MachineDriver, MachineSpec } from '../port.
 import { isInContainer } from './archive.ts';
 import { type ContainerState, containerOf, type InspectedContainer, labels, removeContainer, stoppedStatus } from './container.ts';
 import { type Engine, EngineError, EngineLost } from './engine.ts';
-import { provideImage } from './images.ts';
+import { type InspectedImage, provideImage } from './images.ts';
 import { DockerMachine } from './machine.ts';
 
 /** Engine API, SystemInfo and SystemVersion, as far as they are looked at. */
@@ -50,14 +50,14 @@ export class DockerDriver implements MachineDriver {
     if (!spec.image) throw new Error('a machine on a container engine needs an image');
     const { available, notes, isolation } = await this.probe();
     if (!available) throw new EngineLost(`machines of kind docker do not work here: ${notes.join('; ')}`);
-    await provideImage(this.#engine, spec.image, signal);
+    const image = await provideImage(this.#engine, spec.image, signal);
     const state: ContainerState = {
       env: spec.env,
       image: spec.image.name,
       isolation,
       memoryLimited: spec.limits?.memoryBytes !== undefined,
     };
-    const container = await this.#createContainer(spec, spec.image.name, state);
+    const container = await this.#createContainer(spec, image, state);
     try {
       if (!(await isInContainer(this.#engine, container, '/bin/sh')))
         throw new Error(`the image ${spec.image.name} has no /bin/sh, which commands need`);
@@ -92,10 +92,13 @@ export class DockerDriver implements MachineDriver {
     for (const { Id, Labels } of containers) if (!claimed.has(Labels[labels.machine] ?? '')) await removeContainer(this.#engine, Id);
   }
 
-  async #createContainer(spec: MachineSpec, image: string, state: ContainerState): Promise<string> {
+  async #createContainer(spec: MachineSpec, image: InspectedImage, state: ContainerState): Promise<string> {
     const own = { [labels.server]: this.#identity, [labels.machine]: spec.id, [labels.state]: JSON.stringify(state) };
     const query = { name: this.#nameOf(spec.id) };
-    const { Id } = await this.#engine.call<{ Id: string }>('POST', '/containers/create', { query, body: containerOf(spec, image, own) });
+    const { Id } = await this.#engine.call<{ Id: string }>('POST', '/containers/create', {
+      query,
+      body: containerOf(spec, state.image, image, own),
+    });
     return Id;
   }
 

@@ -27,9 +27,10 @@ const defaultGraceMs = 5000;
 /** The status of what SIGKILL ended. */
 const killed = 137;
 
-/** What is no longer known went with its container. */
+/** What is no longer known went with its container. Podman has no status of its own for that. */
 function removed(error: unknown): InspectedExec {
-  if (error instanceof EngineError && error.status === 404) return { Running: false, ExitCode: killed, ProcessConfig: {} };
+  if (error instanceof EngineError && (error.status === 404 || /no such (container|exec)/i.test(error.message)))
+    return { Running: false, ExitCode: killed, ProcessConfig: {} };
   throw error;
 }
 
@@ -53,6 +54,8 @@ class Execution {
   readonly #report: Report;
   #id = '';
   #socket!: Duplex;
+  /** There is input that was not sent yet. */
+  #feeding = false;
   /** What came before the report: of standard output only, since the other's is the report's. */
   #early: Buffer[] = [];
   #begun = Promise.withResolvers<void>();
@@ -85,11 +88,19 @@ class Execution {
       this.#id = Id;
       this.#socket = await engine.hijack(`/exec/${Id}/start`, { Detach: false, Tty: false });
     } catch (error) {
-      if (error instanceof EngineError) throw new ExecStartError(error.message);
+      if (error instanceof EngineError) throw new ExecStartError(this.#inOurWords(error.message));
       throw error;
     }
     // A command need not read its input to the end; that is not an error of ours.
-    if (stdin) pipeline(stdin instanceof Uint8Array ? Readable.from([stdin]) : stdin, this.#socket).catch(() => undefined);
+    if (stdin) {
+      this.#feeding = true;
+      pipeline(stdin instanceof Uint8Array ? Readable.from([stdin]) : stdin, this.#socket).then(
+        () => {
+          this.#feeding = false;
+        },
+        () => undefined,
+      );
+    }
   }
 
   async result(): Promise<ExecResult> {
@@ -135,6 +146,8 @@ class Execution {
         for (const { stream, content } of frames.read(chunk as Buffer)) await this.#take(content, stream);
       }
     } catch (error) {
+      // Podman breaks the connection off when the command ends and has not read all of its input.
+      if (this.#feeding && !(await this.#inspect()).Running) return;
       this.#failure ??= { error: new EngineLost(`the output of a command broke off: ${(error as Error).message}`) };
       this.#end(0);
     }
@@ -164,11 +177,14 @@ class Execution {
     }
   }
 
+  async #inspect(): Promise<InspectedExec> {
+    return await this.#surroundings.engine.call<InspectedExec>('GET', `/exec/${this.#id}/json`).catch(removed);
+  }
+
   /** A command may close its output and go on, and even if not, its end comes a moment later. The engine is asked at growing distances. */
   async #status(): Promise<number> {
-    const { engine } = this.#surroundings;
     for (let pause = 2; ; pause = Math.min(pause * 2, 250)) {
-      const { ExitCode, Running } = await engine.call<InspectedExec>('GET', `/exec/${this.#id}/json`).catch(removed);
+      const { ExitCode, Running } = await this.#inspect();
       if (!Running) return ExitCode ?? killed;
       await delay(pause);
     }
@@ -183,7 +199,10 @@ class Execution {
 
   #reason(): string {
     const said = this.#report.outcome ?? [this.#report.noise, ...this.#early.map(String)].join(' ').trim();
-    const user = /unable to find user (\S+):|no such user|user: unknown user (\S+)/.exec(said);
-    return user ? `there is no user ${this.#command.user}` : said || 'the command could not be started';
+    return this.#inOurWords(said) || 'the command could not be started';
+  }
+
+  #inOurWords(said: string): string {
+    return /unable to find user|unknown user/.test(said) ? `there is no user ${this.#command.user}` : said;
   }
 }

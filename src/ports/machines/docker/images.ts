@@ -10,21 +10,29 @@ interface Progress {
   errorDetail?: { message?: string };
 }
 
-/** Sees to it that the engine has an image, as its pull policy says. @throws ImagePullError; EngineLost. */
-export async function provideImage(engine: Engine, image: MachineImage, signal: AbortSignal | undefined): Promise<void> {
-  const policy = image.pull ?? 'missing';
-  if (policy !== 'always' && (await isThere(engine, image.name, signal))) return;
-  if (policy === 'never') throw new ImagePullError(`the image ${image.name} is not on the engine, and is not to be pulled`);
-  await pull(engine, image, signal);
+/** Engine API, ImageInspect. */
+export interface InspectedImage {
+  Config: { Healthcheck?: object | null } | null;
 }
 
-async function isThere(engine: Engine, name: string, signal: AbortSignal | undefined): Promise<boolean> {
+/** Sees to it that the engine has an image, as its pull policy says. @throws ImagePullError; EngineLost. */
+export async function provideImage(engine: Engine, image: MachineImage, signal: AbortSignal | undefined): Promise<InspectedImage> {
+  const policy = image.pull ?? 'missing';
+  const there = policy === 'always' ? undefined : await inspect(engine, image.name, signal);
+  if (there) return there;
+  if (policy === 'never') throw new ImagePullError(`the image ${image.name} is not on the engine, and is not to be pulled`);
+  await pull(engine, image, signal);
+  const pulled = await inspect(engine, image.name, signal);
+  if (!pulled) throw new ImagePullError(`the engine pulled ${image.name}, but does not have it`);
+  return pulled;
+}
+
+async function inspect(engine: Engine, name: string, signal: AbortSignal | undefined): Promise<InspectedImage | undefined> {
   try {
-    await engine.call('GET', `/images/${encodeURI(name)}/json`, { signal });
-    return true;
+    return await engine.call<InspectedImage>('GET', `/images/${encodeURI(name)}/json`, { signal });
   } catch (error) {
     // 400: not even a name; pulling says so better.
-    if (error instanceof EngineError && (error.status === 404 || error.status === 400)) return false;
+    if (error instanceof EngineError && (error.status === 404 || error.status === 400)) return undefined;
     throw error;
   }
 }
