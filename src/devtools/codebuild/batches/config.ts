@@ -22,7 +22,7 @@ export async function checkBatchRole(ctx: RequestContext, config: GivenConfig | 
   await checkServiceRole(ctx, config.serviceRole);
 }
 
-export function checkBatchConfig(config: GivenConfig): void {
+function checkBatchConfig(config: GivenConfig): void {
   const { restrictions, timeoutInMins } = config;
   const most = restrictions?.maximumBuildsAllowed;
   if (most !== undefined && (most < 1 || most > MAX_BATCH_BUILDS)) {

@@ -54,6 +54,6 @@ export function hasFailed({ build, ignoreFailure }: StoredGroup): boolean {
   return !ignoreFailure && isOver(build.status) && build.status !== 'SUCCEEDED';
 }
 
-export function isOver(status: StoredGroup['build']['status']): boolean {
+function isOver(status: StoredGroup['build']['status']): boolean {
   return status !== 'PENDING' && status !== 'IN_PROGRESS';
 }

@@ -9,7 +9,7 @@ import { emitBatchChange } from './events.ts';
 import { batchArn, batchOverTopic } from './names.ts';
 import type { BatchPhaseType, BatchRow, BuildBatchesTable, StoredBatchPhase, StoredSummary } from './tables.ts';
 
-export const DONE: PhaseOutcome = { status: 'SUCCEEDED', contexts: [] };
+const DONE: PhaseOutcome = { status: 'SUCCEEDED', contexts: [] };
 
 export function lockBatch(tx: Transaction, id: string): Promise<BatchRow | undefined> {
   return tx.sql.selectFrom('codebuild.build_batches').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
