@@ -53,6 +53,8 @@ export function sample(model: ServiceModel, shapeName: string, whole: boolean, d
   switch (shape.type) {
     case 'structure': {
       const names = Object.keys(shape.members ?? {}).filter((name) => shape.required?.includes(name) || (whole && depth < DEEPEST));
+      // Of a union just one.
+      if ((shape as { union?: boolean }).union) names.splice(1);
       return Object.fromEntries(names.map((name) => [name, sample(model, shape.members![name]!.shape, whole, depth + 1)]));
     }
     case 'list': {

@@ -1,5 +1,6 @@
 /** Every operation of every model, sent and read by the official AWS SDK for JavaScript against our codecs. */
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import * as cloudwatch from '@aws-sdk/client-cloudwatch';
 import * as logs from '@aws-sdk/client-cloudwatch-logs';
@@ -74,6 +75,10 @@ function outputFor(model: ServiceModel, operation: string): Record<string, any> 
   return withoutClientOwned(output);
 }
 
+/** Another protocol than the client's own, which other versions of it speak. */
+const { AwsSmithyRpcV2CborProtocol } = createRequire(import.meta.resolve('@aws-sdk/client-cloudwatch'))('@aws-sdk/core/protocols');
+const PROTOCOLS: Record<string, object> = { cloudwatch: { protocol: AwsSmithyRpcV2CborProtocol } };
+
 for (const [service, [sdk, clientName]] of Object.entries(SDKS)) {
   describe(`${service} by the AWS SDK for JavaScript`, () => {
     const model = loadModel(service);
@@ -90,6 +95,7 @@ for (const [service, [sdk, clientName]] of Object.entries(SDKS)) {
         region: 'us-east-1',
         credentials: { accessKeyId: 'AKID', secretAccessKey: 'SECRET' },
         maxAttempts: 1,
+        ...PROTOCOLS[service],
         ...(service === 's3' ? { forcePathStyle: true, responseChecksumValidation: 'WHEN_REQUIRED' } : {}),
       });
     });

@@ -54,8 +54,9 @@ function alarmsHere({ read, account, region }: RequestContext) {
 }
 
 function hasAction(prefix: string) {
-  return sql<boolean>`exists (select 1 from jsonb_path_query(definition, '$.OKActions[*], $.AlarmActions[*], $.InsufficientDataActions[*]') as action
-    where starts_with(action #>> '{}', ${prefix}))`;
+  const list = (name: string) => sql`coalesce(definition -> ${sql.lit(name)}, '[]')`;
+  const all = sql`${list('OKActions')} || ${list('AlarmActions')} || ${list('InsufficientDataActions')}`;
+  return sql<boolean>`exists (select 1 from jsonb_array_elements_text(${all}) as action where starts_with(action, ${prefix}))`;
 }
 
 /** Ids of the alarms in a composite alarm's rule, or of the composite alarms whose rules name an alarm. */

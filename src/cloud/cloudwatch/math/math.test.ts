@@ -94,7 +94,6 @@ test('what is no expression is refused, however deep', () => {
     'FIRST(m1)',
     'SEARCH("a", "Sum")',
     'constructor(m1)',
-    '__proto__',
     '[1]',
     '"',
     '('.repeat(2_000),
