@@ -3,6 +3,7 @@ import { FORMATS, type FormatName, readReportFile } from './formats/formats.ts';
 import {
   CASE_STATUSES,
   type CaseStatus,
+  copied,
   type FileCoverage,
   type Findings,
   OtherFormat,
@@ -72,29 +73,31 @@ class Collector implements Findings {
   #coveredFiles = 0;
   #cases = 0;
 
-  testCase(found: TestCase): void {
+  testCase(found: TestCase): StoredCase | undefined {
     const order = this.#cases++;
     this.#counts[found.status] += 1;
     this.#duration = Math.min(this.#duration + found.duration, Number.MAX_SAFE_INTEGER);
     const kept = found.status === 'FAILED' || found.status === 'ERROR' ? this.#failed : this.#others;
-    if (kept.length >= MAX_CASES) return;
+    if (kept.length >= MAX_CASES) return undefined;
     const { status, duration } = found;
-    kept.push({
+    const stored = {
       order,
       file: this.file,
-      prefix: clip(found.prefix, MAX_NAME),
-      name: clip(found.name, MAX_NAME),
-      suite: clip(found.suite, MAX_NAME),
-      message: clip(found.message, MAX_MESSAGE),
+      prefix: copied(found.prefix, MAX_NAME),
+      name: copied(found.name, MAX_NAME),
+      suite: copied(found.suite, MAX_NAME),
+      message: copied(found.message, MAX_MESSAGE),
       status,
       duration,
-    });
+    };
+    kept.push(stored);
+    return stored;
   }
 
   coverage(found: FileCoverage): void {
     this.#coveredFiles++;
     if (found.filePath === '') found.filePath = this.file;
-    if (this.#coverage.length < MAX_COVERED_FILES) this.#coverage.push({ ...found, filePath: clip(found.filePath, MAX_MESSAGE) });
+    if (this.#coverage.length < MAX_COVERED_FILES) this.#coverage.push({ ...found, filePath: copied(found.filePath, MAX_MESSAGE) });
   }
 
   result(): Pick<ParsedReport, 'cases' | 'statusCounts' | 'duration' | 'coverage' | 'truncated'> {
@@ -107,9 +110,4 @@ class Collector implements Findings {
       truncated: this.#cases > MAX_CASES || this.#coveredFiles > this.#coverage.length,
     };
   }
-}
-
-/** At most so many characters, and such as any row and any JSON can hold. */
-function clip(text: string, length: number): string {
-  return text.slice(0, length).toWellFormed().replaceAll('\0', '\uFFFD');
 }

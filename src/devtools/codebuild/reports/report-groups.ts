@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { operation, type RequestContext, type ShapeOf } from '../../../platform/service.ts';
 import { invalid } from '../rules.ts';
 import { forgetResourcePolicy, listShared } from '../sharing/shared.ts';
+import { tagMap } from '../tags.ts';
 import { REPORT_GROUP_RECONCILER } from './deletion.ts';
 import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { findGroup, groupArn, onGroup, parseGroupArn } from './report-rows.ts';
@@ -192,10 +193,6 @@ function checkedExport(ctx: RequestContext, { exportConfigType, s3Destination }:
       encryptionDisabled,
     },
   };
-}
-
-function tagMap(tags: { key?: string; value?: string }[] | undefined): Record<string, string> {
-  return Object.fromEntries((tags ?? []).map(({ key = '', value = '' }) => [key, value]));
 }
 
 function unique(arns: string[]): string[] {

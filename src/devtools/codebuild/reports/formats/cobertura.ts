@@ -2,8 +2,11 @@
  * COBERTURAXML. Several classes may be of one file, and some tools list a line once for its method and again for its class: lines are counted once
  * for each file.
  */
-import { countOf, type FileCoverage, type Findings } from './result.ts';
+import { copied, countOf, type FileCoverage, type Findings } from './result.ts';
 import type { XmlElement, XmlHandler } from './xml-reader.ts';
+
+/** characters */
+const MAX_PATH = 5000;
 
 interface Lines {
   /** Number → was it run. */
@@ -23,7 +26,7 @@ export class CoberturaReader implements XmlHandler {
 
   open({ name, attributes }: XmlElement): void {
     if (name === 'class') {
-      const path = attributes.get('filename') || attributes.get('name') || '';
+      const path = copied(attributes.get('filename') || attributes.get('name') || '', MAX_PATH);
       this.#file = this.#files.get(path) ?? { hit: new Map(), branches: new Map() };
       this.#files.set(path, this.#file);
     } else if (name === 'line' && this.#file) addLine(this.#file, attributes);

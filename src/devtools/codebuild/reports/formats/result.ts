@@ -25,7 +25,8 @@ export interface FileCoverage {
 
 /** Where a format's reader puts what it finds, in the order of the file. */
 export interface Findings {
-  testCase(found: TestCase): void;
+  /** What is kept of it, for whoever learns more of it later; undefined when nothing is. */
+  testCase(found: TestCase): TestCase | undefined;
   coverage(found: FileCoverage): void;
 }
 
@@ -56,6 +57,13 @@ export function toNs(value: number, unit: number): number {
 export function countOf(text: string | undefined): number {
   const count = Number(text ?? '');
   return Number.isInteger(count) && count > 0 ? Math.min(count, MAX_COUNT) : 0;
+}
+
+/**
+ * At most so many characters, such as any row and any JSON can hold. A copy: a part of a string would keep alive all of what was read with it.
+ */
+export function copied(text: string, length: number): string {
+  return Buffer.from(text.slice(0, length)).toString().replaceAll('\0', '\uFFFD');
 }
 
 /** What the API's integers hold. */

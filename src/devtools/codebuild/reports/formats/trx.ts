@@ -1,5 +1,5 @@
 /** VISUALSTUDIOTRX: results come first, and the classes of the tests they are of only after them. */
-import { type CaseStatus, type Findings, type TestCase, toNs } from './result.ts';
+import { type CaseStatus, copied, type Findings, type TestCase, toNs } from './result.ts';
 import type { XmlElement, XmlHandler } from './xml-reader.ts';
 
 const STATUSES: Record<string, CaseStatus> = {
@@ -16,9 +16,11 @@ const STATUSES: Record<string, CaseStatus> = {
   NotExecuted: 'SKIPPED',
 };
 
+/** characters, as for all prefixes. */
+const MAX_CLASS = 1000;
+
 interface Result {
-  found: TestCase;
-  testId: string;
+  attributes: Map<string, string>;
   /** One of several runs of a test with data; then only those count. */
   hasInner: boolean;
 }
@@ -26,7 +28,8 @@ interface Result {
 export class TrxReader implements XmlHandler {
   readonly #findings: Findings;
   readonly #open: Result[] = [];
-  readonly #results: Result[] = [];
+  /** Those that are kept wait for their classes. */
+  readonly #waiting: { found: TestCase; testId: string }[] = [];
   /** By the test's id. */
   readonly #classes = new Map<string, string>();
   #message = '';
@@ -39,13 +42,14 @@ export class TrxReader implements XmlHandler {
   open(element: XmlElement): void {
     const { name, attributes } = element;
     if (name === 'TestMethod' && element.parent?.name === 'UnitTest') {
-      this.#classes.set(element.parent.attributes.get('id') ?? '', attributes.get('className') ?? '');
+      const id = element.parent.attributes.get('id') ?? '';
+      this.#classes.set(copied(id, MAX_CLASS), copied(attributes.get('className') ?? '', MAX_CLASS));
     }
     if (name !== 'UnitTestResult') return;
     for (const outer of this.#open) outer.hasInner = true;
     this.#message = '';
     this.#trace = '';
-    this.#open.push({ testId: attributes.get('testId') ?? '', hasInner: false, found: caseOf(attributes) });
+    this.#open.push({ attributes, hasInner: false });
   }
 
   close({ name, parent }: XmlElement, text: string): void {
@@ -56,16 +60,16 @@ export class TrxReader implements XmlHandler {
   }
 
   #end(): void {
-    const result = this.#open.pop()!;
-    if (result.hasInner) return;
-    result.found.message = `${this.#message}\n${this.#trace}`.trim();
-    this.#results.push(result);
+    const { attributes, hasInner } = this.#open.pop()!;
+    if (hasInner) return;
+    const found = this.#findings.testCase({ ...caseOf(attributes), message: `${this.#message}\n${this.#trace}`.trim() });
+    if (found) this.#waiting.push({ found, testId: attributes.get('testId') ?? '' });
   }
 
   #tell(): void {
-    for (const { found, testId } of this.#results) {
-      const prefix = this.#classes.get(testId) ?? '';
-      this.#findings.testCase({ ...found, prefix, suite: prefix });
+    for (const { found, testId } of this.#waiting) {
+      found.prefix = this.#classes.get(testId) ?? '';
+      found.suite = found.prefix;
     }
   }
 }
