@@ -16,14 +16,14 @@ interface CheckOptions {
   machines: Kind;
   image: string;
 }
-type Kind = 'auto' | 'process' | 'sandbox' | 'docker';
+type Kind = 'auto' | 'process' | 'sandbox' | 'docker' | 'kubernetes';
 
 export function machinesCommand(): Command {
   const check = new Command('check')
     .description('try everything that builds rely on, and print line by line what was proved')
     .addOption(
       new Option('--machines <driver>', 'what to check')
-        .choices(['auto', 'process', 'sandbox', 'docker'])
+        .choices(['auto', 'process', 'sandbox', 'docker', 'kubernetes'])
         .env('PENSTOCK_MACHINES')
         .default('auto'),
     )
@@ -60,7 +60,12 @@ async function checkMachines(options: CheckOptions): Promise<void> {
 
 async function subjectOf({ machines, image }: CheckOptions): Promise<Subject> {
   const open = await opener(machines);
-  return { name: machines, open, ...shell, ...(machines === 'docker' ? { spec: { image: { name: image } } } : {}) };
+  return {
+    name: machines,
+    open,
+    ...shell,
+    ...(machines === 'docker' || machines === 'kubernetes' ? { spec: { image: { name: image } } } : {}),
+  };
 }
 
 /** Makes a driver for a data directory of the check's own, so that it knows no other machines than its own. */
@@ -69,6 +74,10 @@ async function opener(kind: Kind): Promise<(dataDir: string) => MachineDriver> {
     case 'docker': {
       const { createDockerMachines } = await import('../ports/machines/docker/index.ts');
       return (dataDir) => createDockerMachines({ dataDir, env: process.env });
+    }
+    case 'kubernetes': {
+      const { createKubernetesMachines } = await import('../ports/machines/kubernetes/index.ts');
+      return (dataDir) => createKubernetesMachines({ dataDir, env: process.env });
     }
     case 'process': {
       const { createProcessMachines } = await import('../ports/machines/process.ts');

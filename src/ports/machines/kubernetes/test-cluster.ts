@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { V1ContainerState, V1Pod, V1PodStatus, V1Secret } from '@kubernetes/client-node';
 import { WebSocketServer } from 'ws';
+import { Pipes } from '../pipes.ts';
 import { endProcesses, exec, type Pod, startProcesses, whyNoPods } from './test-pod.ts';
 
 const TOKEN = 'token-of-the-test';
@@ -28,6 +29,7 @@ export class TestCluster implements AsyncDisposable {
   );
   readonly #sockets: WebSocketServer;
   readonly #directory = mkdtempSync(join(tmpdir(), 'penstock-cluster-'));
+  readonly #pipes = new Pipes(this.#directory);
 
   /** @param version the newest of the exec protocol: older clusters know only 4. */
   constructor(version: 4 | 5 = 5) {
@@ -38,7 +40,7 @@ export class TestCluster implements AsyncDisposable {
       const pod = this.#pods.get(/\/pods\/([^/]+)\/exec/.exec(request.url!)?.[1] ?? '');
       if (!pod?.first || request.headers.authorization !== `Bearer ${TOKEN}`) return socket.end('HTTP/1.1 404 Not Found\r\n\r\n');
       this.#sockets.handleUpgrade(request, socket, head, (channel) =>
-        exec(pod, new URL(request.url!, 'http://cluster').searchParams, channel),
+        exec(pod, this.#pipes, new URL(request.url!, 'http://cluster').searchParams, channel),
       );
     });
   }

@@ -1,12 +1,14 @@
 /** The processes of one pod of the stand-in for a cluster; see test-cluster.ts. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import WebSocket from 'ws';
+import type { Pipes } from '../pipes.ts';
 
 const BUSYBOX = '/bin/busybox';
 const MOST_UNSENT = 1024 * 1024;
@@ -57,32 +59,37 @@ export async function endProcesses({ holder, root }: Pod): Promise<void> {
 }
 
 /** One command, its streams on the channels of the protocol; k8s.io/apimachinery, pkg/util/remotecommand. It goes on when its connection is lost. */
-export function exec(pod: Pod, query: URLSearchParams, channel: WebSocket): void {
+export async function exec(pod: Pod, pipes: Pipes, query: URLSearchParams, channel: WebSocket): Promise<void> {
+  // Held until everything is ready to take it.
+  channel.pause();
+  const outputs = [await pipes.take(), await pipes.take()];
   const place = ['-t', String(pod.first), '-p', '-m', '-i', '-u', '--root', '--wd', '--', 'setsid', 'env', '-i', 'PATH=/bin'];
   const input = query.get('stdin') === 'true' ? 'pipe' : 'ignore';
-  const child = spawn('nsenter', [...place, ...query.getAll('command')], { stdio: [input, 'pipe', 'pipe'] });
-  const send = (number: number, source: NodeJS.ReadableStream) => (chunk: Buffer) => {
-    if (channel.readyState !== WebSocket.OPEN) return;
-    if (channel.bufferedAmount > MOST_UNSENT) source.pause();
-    channel.send(Buffer.concat([Buffer.of(number), chunk]), () => source.resume());
-  };
-  child.stdout!.on('data', send(1, child.stdout!));
-  child.stderr!.on('data', send(2, child.stderr!));
+  const child = spawn('nsenter', [...place, ...query.getAll('command')], { stdio: [input, outputs[0]!.write, outputs[1]!.write] });
   child.stdin?.on('error', () => undefined);
+  const readers = outputs.map(({ read, write }, index) => {
+    closeSync(write);
+    const reader = new Socket({ fd: read, readable: true, writable: false });
+    reader.on('data', (chunk) => {
+      if (channel.readyState !== WebSocket.OPEN) return;
+      if (channel.bufferedAmount > MOST_UNSENT) reader.pause();
+      channel.send(Buffer.concat([Buffer.of(index + 1), chunk]), () => reader.resume());
+    });
+    return reader;
+  });
   channel.on('message', (data: Buffer) => {
     if (data[0] === 0) child.stdin?.write(data.subarray(1));
     if (data[0] === 255 && data[1] === 0) child.stdin?.end();
   });
-  // The status comes when nobody holds the output any more, as some nodes have it.
-  child.on('close', (code, signal) => {
-    const status = code ?? 128 + constants.signals[signal!];
-    const causes = [{ reason: 'ExitCode', message: String(status) }];
-    const told = status === 0 ? { status: 'Success' } : { status: 'Failure', reason: 'NonZeroExitCode', details: { causes } };
-    if (channel.readyState === WebSocket.OPEN)
-      channel.send(Buffer.concat([Buffer.of(3), Buffer.from(JSON.stringify(told))]), () => channel.close());
-  });
   channel.on('close', () => {
-    child.stdout!.destroy();
-    child.stderr!.destroy();
+    for (const reader of readers) reader.destroy();
   });
+  channel.resume();
+  // The status comes when nobody holds the output any more, as some nodes have it.
+  const [[code, signal]] = await Promise.all([once(child, 'exit'), ...readers.map((reader) => once(reader, 'close'))]);
+  const status = code ?? 128 + constants.signals[signal as NodeJS.Signals];
+  const causes = [{ reason: 'ExitCode', message: String(status) }];
+  const told = status === 0 ? { status: 'Success' } : { status: 'Failure', reason: 'NonZeroExitCode', details: { causes } };
+  if (channel.readyState === WebSocket.OPEN)
+    channel.send(Buffer.concat([Buffer.of(3), Buffer.from(JSON.stringify(told))]), () => channel.close());
 }
