@@ -1,5 +1,6 @@
 /** The variables that every build has (CodeBuild user guide, "Environment variables in build environments"). */
 import type { Platform } from '../../../platform/platform.ts';
+import { publicEndpoints } from '../../../platform/public-endpoints.ts';
 import { buildArn, buildId, logsOf } from '../names.ts';
 import { publicBuildUrl } from '../public/links.ts';
 import type { BuildDefinition, BuildRow, Work } from '../tables.ts';
@@ -55,7 +56,10 @@ export function workVariables(row: Work): Record<string, string> {
 
 /** So that `aws` and every SDK inside the build reach this installation, as the service role. */
 export function awsVariables(platform: Platform, row: Pick<Work, 'region'>, credentialToken: string): Record<string, string> {
-  const endpoint = platform.config.endpoints.http;
+  const { machines, config } = platform;
+  // An engine or a cluster may run on other hosts, where only the public name leads here.
+  const elsewhere = machines.name === 'docker' || machines.name === 'kubernetes';
+  const endpoint = (elsewhere ? publicEndpoints(config) : config.endpoints).http;
   return {
     AWS_REGION: row.region,
     AWS_DEFAULT_REGION: row.region,
