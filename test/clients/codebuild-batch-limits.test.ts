@@ -10,6 +10,7 @@ import { EventBridge } from '@aws-sdk/client-eventbridge';
 import { type BatchBench, batchBench, batchPhases, batchspec, groupLines } from '../support/batches.ts';
 import { allow, type BuildBench, buildBench, trust } from '../support/codebuild.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { signedCall } from '../support/signed-call.ts';
 
 let server: TestServer;
 let bench: BuildBench;
@@ -192,6 +193,8 @@ test('a batch may be started by who may start batches of its project, and its ev
   await batches.project('evented', EITHER, 'true');
   await assert.rejects(starter.startBuildBatch({ projectName: 'plain' }), fails('AccessDeniedException', /codebuild:StartBuildBatch/));
   const { buildBatch } = await starter.startBuildBatch({ projectName: 'evented' });
+  const inner = { projectName: 'evented', batchId: buildBatch!.id!.split(':')[1], identifier: 'one' };
+  await assert.rejects(signedCall(server, 'codebuild', 'CodeBuild_20161006.StartBatchedBuild', inner), { name: 'NotImplementedException' });
   await assert.rejects(starter.stopBuildBatch({ id: buildBatch!.id! }), fails('AccessDeniedException', /codebuild:StopBuildBatch/));
   const batch = await batches.wait(buildBatch!.id!);
   assert.equal((await batches.buildOf(batch, 'one')).initiator, 'starter');
