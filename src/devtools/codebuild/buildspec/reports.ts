@@ -14,7 +14,8 @@ export function readReports(map: YamlMap): Map<string, Report> {
     if (!GROUP.test(group)) throw new BuildspecError(`invalid report group '${group}' at line ${lineAt(map, group)}`);
     reports.set(group, readReport(mapAt(map, group), group, lineAt(map, group)));
   }
-  if (reports.size > MAX_GROUPS) throw new BuildspecError(`reports has ${reports.size} report groups at line ${map.line}, the most is ${MAX_GROUPS}`);
+  if (reports.size > MAX_GROUPS)
+    throw new BuildspecError(`reports has ${reports.size} report groups at line ${map.line}, the most is ${MAX_GROUPS}`);
   return reports;
 }
 
@@ -28,5 +29,7 @@ function readFormat(map: YamlMap): FormatName {
   const text = textAt(map, 'file-format') ?? 'JUNITXML';
   const format = FORMAT_NAMES.find((name) => name === text.toUpperCase());
   if (format) return format;
-  throw new BuildspecError(`invalid file-format '${text}' at line ${lineAt(map, 'file-format')}. Expecting: ${[...FORMAT_NAMES].sort().join(',')}`);
+  throw new BuildspecError(
+    `invalid file-format '${text}' at line ${lineAt(map, 'file-format')}. Expecting: ${[...FORMAT_NAMES].sort().join(',')}`,
+  );
 }
