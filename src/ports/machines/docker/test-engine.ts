@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { removeGroup } from '../cgroup-files.ts';
 import { connectionOf } from './connection.ts';
 import { Engine } from './engine.ts';
 
@@ -47,7 +49,8 @@ export class TestEngine implements AsyncDisposable {
     const of = (name: string): string => join(this.directory, name);
     const plain = ['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'];
     const places = ['--data-root', of('data'), '--exec-root', of('exec'), '--pidfile', of('pid'), '--host', this.host];
-    this.#child = spawn('dockerd', [...places, ...plain, '--log-level', 'warn'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const own = ['--cgroup-parent', `/${basename(this.directory)}`, '--log-level', 'warn'];
+    this.#child = spawn('dockerd', [...places, ...plain, ...own], { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     this.#child.stderr!.on('data', (chunk) => {
       said = (said + chunk).slice(-8192);
@@ -85,6 +88,9 @@ export class TestEngine implements AsyncDisposable {
       await delay(20);
     }
     for (const path of this.#mounts()) spawnSync('umount', ['--lazy', path]);
+    for (const tree of readdirSync('/sys/fs/cgroup')) await removeGroup(join('/sys/fs/cgroup', tree, basename(this.directory)));
+    await removeGroup(join('/sys/fs/cgroup', basename(this.directory)));
+    for (const socket of this.#shimSockets()) rmSync(socket, { force: true });
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 });
     if (containers.length > 0) throw new Error(`containers were left behind: ${containers.join(', ')}`);
   }
@@ -121,6 +127,17 @@ export class TestEngine implements AsyncDisposable {
       .filter(([, pid, parent]) => own.has(pid!) || own.has(parent!))
       .map(([, pid]) => Number(pid))
       .filter((pid) => pid > 1);
+  }
+
+  /** Of shims that were killed; containerd names them by where it listens itself. */
+  #shimSockets(): string[] {
+    const containerd = join(this.directory, 'exec/containerd');
+    const bundles = join(containerd, 'daemon/io.containerd.runtime.v2.task/moby');
+    const names = existsSync(bundles) ? readdirSync(bundles) : [];
+    return names.map((id) => {
+      const path = join(containerd, 'containerd.sock', 'moby', id);
+      return `/run/containerd/s/${createHash('sha256').update(path).digest('hex')}`;
+    });
   }
 
   #mounts(): string[] {
