@@ -11,7 +11,7 @@ function typeOf(model: ServiceModel, name: string, streaming = false): string {
   const shape: Shape = model.shapes[name]!;
   switch (shape.type) {
     case 'structure':
-      return `Shapes[${JSON.stringify(name)}]`;
+      return shape.eventstream ? `AsyncIterable<Shapes[${JSON.stringify(name)}]>` : `Shapes[${JSON.stringify(name)}]`;
     case 'list':
       return `Array<${typeOf(model, shape.member!.shape)}>`;
     case 'map':

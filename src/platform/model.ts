@@ -31,6 +31,9 @@ export interface Shape {
   payload?: string;
   flattened?: boolean;
   streaming?: boolean;
+  /** A union whose values come one after the other, as messages of a stream. */
+  eventstream?: boolean;
+  union?: boolean;
   sensitive?: boolean;
   exception?: boolean;
   fault?: boolean;

@@ -24,7 +24,7 @@ export const filterLogEvents = operation('logs', 'FilterLogEvents', {
     if (logStreamNames && logStreamNamePrefix !== undefined) {
       throw ctx.error('InvalidParameterException', 'logStreamNames and logStreamNamePrefix cannot both be specified.');
     }
-    const matches = compile(filterPattern);
+    const matches = compileFilter(filterPattern);
     const scope = `logs:FilterLogEvents:${group.id}`;
     const from = nextToken === undefined ? before(0) : ctx.paging.open<Position>(scope, nextToken);
     if (!from) throw ctx.error('InvalidParameterException', 'The specified nextToken is invalid.');
@@ -59,7 +59,7 @@ export const filterLogEvents = operation('logs', 'FilterLogEvents', {
   },
 });
 
-function compile(pattern: string): MessageTest | undefined {
+export function compileFilter(pattern: string): MessageTest | undefined {
   try {
     return compilePattern(pattern);
   } catch (error) {

@@ -4,6 +4,7 @@ import { associateKmsKey, disassociateKmsKey } from './encryption.ts';
 import { filterLogEvents } from './filter-events.ts';
 import { getLogEvents } from './get-events.ts';
 import * as groups from './groups.ts';
+import { startLiveTail } from './live-tail.ts';
 import { purge, retention } from './purge.ts';
 import { putLogEvents } from './put-events.ts';
 import * as streams from './streams.ts';
@@ -24,6 +25,7 @@ export const logs = defineService('logs', {
     putLogEvents,
     getLogEvents,
     filterLogEvents,
+    startLiveTail,
     tagResource: tags.tagResource,
     untagResource: tags.untagResource,
     listTagsForResource: tags.listTagsForResource,

@@ -3,6 +3,7 @@ import type { ServiceModel, Shape } from '../../platform/model.ts';
 import type { Codec, WireError, WireRequest, WireResponse } from './codec.ts';
 import { serializationError } from './codec.ts';
 import { errorName, errorShape, errorStatus, queryErrorHeader } from './error-status.ts';
+import { EVENT_STREAM_TYPE, eventStream, eventStreamMember } from './event-stream.ts';
 import { jsonReader, jsonWriter } from './json-values.ts';
 
 /** A JSON document; undefined for no bytes at all. */
@@ -40,6 +41,12 @@ export const jsonCodec: Codec = {
 
   encode(model, operationName, output, requestId): WireResponse {
     const shape = model.operations[operationName]!.output?.shape;
+    const events = shape === undefined ? undefined : eventStreamMember(model, shape);
+    if (events) {
+      const source = output[events.name] as AsyncIterable<Record<string, unknown>>;
+      const headers = { 'content-type': EVENT_STREAM_TYPE, 'x-amzn-RequestId': requestId };
+      return { status: 200, headers, body: eventStream(model, events.shape, source) };
+    }
     return {
       status: 200,
       headers: { 'content-type': contentType(model), 'x-amzn-RequestId': requestId },

@@ -54,7 +54,7 @@ export function sample(model: ServiceModel, shapeName: string, whole: boolean, d
     case 'structure': {
       const names = Object.keys(shape.members ?? {}).filter((name) => shape.required?.includes(name) || (whole && depth < DEEPEST));
       // Of a union just one.
-      if ((shape as { union?: boolean }).union) names.splice(1);
+      if (shape.union) names.splice(1);
       return Object.fromEntries(names.map((name) => [name, sample(model, shape.members![name]!.shape, whole, depth + 1)]));
     }
     case 'list': {
@@ -90,7 +90,7 @@ export function sampleInput(model: ServiceModel, operationName: string, whole: b
 
 /** Operations that are answered by a stream of events, which is no value that a codec writes whole. Those have tests of their own. */
 export function wholeOperations(model: ServiceModel): string[] {
-  const streams = ({ shape }: ShapeRef) => (model.shapes[shape] as { eventstream?: boolean }).eventstream === true;
+  const streams = ({ shape }: ShapeRef) => model.shapes[shape]!.eventstream === true;
   return Object.entries(model.operations)
     .filter(([, { output }]) => !output || !Object.values(model.shapes[output.shape]!.members ?? {}).some(streams))
     .map(([name]) => name);
