@@ -171,7 +171,14 @@ test('filters ask the provider for the files of a pull request; what does not pa
       { type: 'BASE_REF', pattern: '^refs/heads/main$' },
     ],
   ] as CreateWebhookCommandInput['filterGroups'];
-  const { webhook } = await bench.codebuild.createWebhook({ projectName: 'filtered', manualCreation: true, filterGroups });
+  const pullRequestBuildPolicy = { requiresCommentApproval: 'DISABLED' } as const;
+  const { webhook } = await bench.codebuild.createWebhook({
+    projectName: 'filtered',
+    manualCreation: true,
+    filterGroups,
+    pullRequestBuildPolicy,
+  });
+  assert.deepEqual(webhook!.pullRequestBuildPolicy, pullRequestBuildPolicy);
   const send = (name: string, event: string) => github(webhook!.payloadUrl!, webhook!.secret!, name, event);
   assert.deepEqual((await send('github-push', 'push')).builds, []);
   provider.answer(/pulls\/7\/files/, { status: 200, body: [{ filename: 'docs/a.md' }] });
@@ -194,6 +201,54 @@ test('filters ask the provider for the files of a pull request; what does not pa
   assert.deepEqual([updated!.filterGroups, updated!.branchFilter], [undefined, '^none$']);
   assert.deepEqual((await send('github-push', 'push')).builds, []);
   await bench.codebuild.updateProject({ name: 'filtered', source: { type: 'GITHUB', location: `${provider.url}/acme/other` } });
+});
+
+test('a stranger’s pull request waits until somebody who may has approved its very commit', async () => {
+  await project('strangers');
+  const { webhook } = await bench.codebuild.createWebhook({ projectName: 'strangers', manualCreation: true });
+  assert.deepEqual(webhook!.pullRequestBuildPolicy, {
+    requiresCommentApproval: 'ALL_PULL_REQUESTS',
+    approverRoles: ['GITHUB_WRITE', 'GITHUB_MAINTAIN', 'GITHUB_ADMIN'],
+  });
+  const send = (name: string, event: string) => github(webhook!.payloadUrl!, webhook!.secret!, name, event);
+  const role = (user: string, role_name?: string) =>
+    provider.answer(new RegExp(`/collaborators/${user}/permission`), role_name ? { status: 200, body: { permission: 'read', role_name } } : { status: 404 }); // biome-ignore format: one line
+  const pull = JSON.parse(payload('github-pull-request-opened-from-fork').toString()).pull_request;
+  const shown = (body: object) => provider.answer(/GET .*\/pulls\/7$/, { status: 200, body });
+
+  role('octocat');
+  const stranger = await send('github-pull-request-opened-from-fork', 'pull_request');
+  assert.deepEqual([stranger.status, stranger.message], [200, 'Pull request approval required for starting a build.']);
+  const { body } = await provider.called((call) => call.body?.context?.includes('strangers'));
+  assert.deepEqual([body.state, body.description], ['failure', 'Pull request approval required for starting a build']);
+  role('maintainer', 'triage');
+  assert.match((await send('github-comment-approves', 'issue_comment')).message, /may not approve/);
+  role('maintainer', 'maintain');
+  shown({ ...pull, head: { ...pull.head, sha: commits.one } });
+  assert.match((await send('github-comment-approves', 'issue_comment')).message, /does not name the latest commit/);
+  role('maintainer', 'maintain');
+  shown({ ...pull, state: 'closed' });
+  assert.match((await send('github-comment-approves', 'issue_comment')).message, /does not name the latest commit/);
+  assert.deepEqual((await bench.codebuild.listBuildsForProject({ projectName: 'strangers' })).ids, []);
+  role('maintainer', 'maintain');
+  shown(pull);
+  const { builds, message } = await send('github-comment-approves', 'issue_comment');
+  assert.equal(builds.length, 1, message);
+  const build = await bench.wait(builds[0]!);
+  assert.equal(build.sourceVersion, `refs/pull/7/head^{${commits.two}}`);
+  assert.match(await bench.log(build), /^event=PULL_REQUEST_UPDATED trigger=pr\/7 /m);
+
+  role('octocat', 'admin');
+  assert.equal((await send('github-pull-request-opened-from-fork', 'pull_request')).builds.length, 1);
+  const change = (requiresCommentApproval: 'FORK_PULL_REQUESTS' | 'DISABLED', approverRoles?: 'GITLAB_OWNER'[]) =>
+    bench.codebuild.updateWebhook({ projectName: 'strangers', pullRequestBuildPolicy: { requiresCommentApproval, approverRoles } });
+  await refused(change('FORK_PULL_REQUESTS', ['GITLAB_OWNER']), 'InvalidInputException', /GITLAB_OWNER is not a role of GITHUB/);
+  await change('FORK_PULL_REQUESTS');
+  role('octocat');
+  assert.equal((await send('github-pull-request-opened-from-fork', 'pull_request')).builds.length, 0);
+  assert.equal((await send('github-pull-request-synchronize', 'pull_request')).builds.length, 1);
+  await change('DISABLED');
+  assert.match((await send('github-comment-approves', 'issue_comment')).message, /asks for no approvals/);
 });
 
 test('GitLab and Bitbucket: their hooks, their signatures, their payloads', async () => {

@@ -11,6 +11,7 @@ interface Expected {
   provider: ServerType;
   event: string;
   ignored?: string;
+  approval?: object;
   /** Only the fields to look at; null where the provider has to be asked. */
   builds?: Record<string, unknown>[];
 }
@@ -24,6 +25,10 @@ for (const name of readdirSync(folder)) {
     const payload = JSON.parse(readFileSync(path.join(folder, name, 'payload.json'), 'utf8'));
     const delivery = readDelivery(expected.provider, { [headers[expected.provider] ?? 'x-gitlab-event']: expected.event }, payload);
     if ('ignored' in delivery) return assert.equal(delivery.ignored, expected.ignored);
+    if ('approval' in delivery) {
+      const { pullRequest, commit, by } = delivery.approval;
+      return assert.deepEqual({ pullRequest, commit, by }, expected.approval);
+    }
     const told = delivery.events.map((event, index) => {
       const wanted = Object.keys(expected.builds?.[index] ?? {});
       return Object.fromEntries(wanted.map((field) => [field, (event as unknown as Record<string, unknown>)[field] ?? null]));
@@ -37,6 +42,9 @@ test('payloads of other shapes are refused or start nothing, and never fail othe
     ['GITHUB', 'x-github-event', 'push'],
     ['GITHUB', 'x-github-event', 'pull_request'],
     ['GITHUB', 'x-github-event', 'release'],
+    ['GITHUB', 'x-github-event', 'issue_comment'],
+    ['GITLAB', 'x-gitlab-event', 'Note Hook'],
+    ['BITBUCKET', 'x-event-key', 'pullrequest:comment_created'],
     ['GITLAB', 'x-gitlab-event', 'Push Hook'],
     ['GITLAB', 'x-gitlab-event', 'Merge Request Hook'],
     ['GITLAB', 'x-gitlab-event', 'Release Hook'],

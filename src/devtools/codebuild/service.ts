@@ -42,6 +42,7 @@ import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourc
 import { deleteSourceCredentials, importSourceCredentials, listSourceCredentials } from './sources/source-credentials.ts';
 import { RECONCILER, retryBuild, startBuild } from './start-build.ts';
 import { startLocalCaches } from './storage/local-cache.ts';
+import { ASK_FOR_APPROVAL, askForApprovalJob } from './webhooks/approval.ts';
 import { webhookReconciler } from './webhooks/reconcile.ts';
 import { WEBHOOK_RECONCILER } from './webhooks/rows.ts';
 import { createWebhook, deleteWebhook, updateWebhook } from './webhooks/webhooks.ts';
@@ -113,7 +114,7 @@ export const codebuild = defineService('codebuild', {
     listCommandExecutionsForSandbox,
     startSandboxConnection,
   },
-  jobs: { [REPORT_STATUS]: reportStatusJob },
+  jobs: { [REPORT_STATUS]: reportStatusJob, [ASK_FOR_APPROVAL]: askForApprovalJob },
   reconcilers: {
     [REPORT_RECONCILER]: reportReconciler,
     [REPORT_GROUP_RECONCILER]: reportGroupReconciler,

@@ -18,6 +18,8 @@ export interface WebhookEvent {
   type: EventType;
   /** The provider's id of the account that acted. */
   actor: string | undefined;
+  /** Who proposed a pull request, by the name or id that the provider's API asks for. */
+  author: string | undefined;
   /** `refs/heads/…` or `refs/tags/…` */
   headRef: string | undefined;
   /** Of a pull request. */
@@ -48,8 +50,19 @@ export interface WebhookEvent {
 
 export type Headers = Record<string, string | string[] | undefined>;
 
-/** What a delivery says: events, or why there are none for us. */
-export type Delivery = { events: WebhookEvent[] } | { ignored: string };
+/** Somebody's comment `/codebuild_run(COMMIT)` on a pull request. */
+export interface Approval {
+  pullRequest: number;
+  commit: string;
+  /** As `author` of an event. */
+  by: string;
+  /** As if the commit had just been proposed; undefined where the payload does not tell and the provider must be asked. */
+  event: WebhookEvent | undefined;
+  payload: Record<string, any>;
+}
+
+/** What a delivery says: events, an approval, or why there is nothing for us. */
+export type Delivery = { events: WebhookEvent[] } | { approval: Approval } | { ignored: string };
 
 /** The payload is not what this provider sends. */
 export class BadPayload extends Error {

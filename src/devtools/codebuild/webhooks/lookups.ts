@@ -1,22 +1,16 @@
 /** What a payload leaves out is asked of the provider, once, with the project's credential. */
 import type { Platform } from '../../../platform/platform.ts';
 import { changedFiles, commitMessage } from '../providers/changes.ts';
-import { remoteRepository } from '../providers/provider.ts';
-import { findCredential } from '../sources/find-credential.ts';
+import { providerOf } from './approval.ts';
 import type { WebhookEvent } from './event.ts';
 import type { Lookups } from './filters.ts';
-import { askerOf } from './rows.ts';
 import type { WebhookRow } from './tables.ts';
 
 /** They throw ProviderError, CredentialError, BadLocation. */
 export function lookupsFor(platform: Platform, row: WebhookRow, event: WebhookEvent): Lookups {
   let files: Promise<string[]> | undefined;
   let message: Promise<string> | undefined;
-  const ask = async () => {
-    const source = row.definition.scopeConfiguration ? { ...row.source, location: event.cloneUrl } : row.source;
-    const remote = remoteRepository(platform.config, source);
-    return { remote, credential: await findCredential(platform, askerOf(row), row.source, remote) };
-  };
+  const ask = () => providerOf(platform, row, event.cloneUrl);
   return {
     files() {
       files ??= event.files

@@ -11,6 +11,7 @@ import { BadLocation, isServerType, type ServerType } from '../providers/provide
 import { CredentialError } from '../sources/find-credential.ts';
 import { lockProject, queueBuild } from '../start-build.ts';
 import type { ProjectRow } from '../tables.ts';
+import { APPROVAL_REQUIRED, approvedEvent, askForApproval, needsApproval } from './approval.ts';
 import { BadPayload, type Headers, header, readDelivery, type WebhookEvent } from './event.ts';
 import { passesFilters } from './filters.ts';
 import { lookupsFor } from './lookups.ts';
@@ -34,7 +35,11 @@ export async function receiveDelivery(platform: Platform, row: WebhookRow, heade
   try {
     const delivery = readDelivery(type, headers, JSON.parse(payloadText(headers, body)));
     if ('ignored' in delivery) return { status: 200, message: delivery.ignored };
-    return await startBuilds(platform, row, headers, deliveryId(type, headers, body), delivery.events);
+    const id = deliveryId(type, headers, body);
+    if ('events' in delivery) return await startBuilds(platform, row, headers, id, delivery.events);
+    const approved = await approvedEvent(platform, row, delivery.approval);
+    if (typeof approved === 'string') return { status: 200, message: approved };
+    return await startBuilds(platform, row, headers, id, [approved], true);
   } catch (error) {
     return refusal(error);
   }
@@ -62,12 +67,16 @@ async function startBuilds(
   headers: Headers,
   delivery: string,
   events: WebhookEvent[],
+  approved = false,
 ): Promise<DeliveryAnswer> {
   const known = await findAnswer(platform.read, row, delivery);
   if (known !== undefined) return { status: 200, message: known };
   const wanted: WebhookEvent[] = [];
+  const unapproved: WebhookEvent[] = [];
   for (const event of events) {
-    if (isOurs(platform, row, event) && (await passesFilters(row.definition, event, lookupsFor(platform, row, event)))) wanted.push(event);
+    if (!isOurs(platform, row, event) || !(await passes(platform, row, event, approved))) continue;
+    if (!approved && (await needsApproval(platform, row, event))) unapproved.push(event);
+    else wanted.push(event);
   }
   const message = await platform.transaction(async (tx) => {
     const now = platform.now();
@@ -82,11 +91,21 @@ async function startBuilds(
     const ids: string[] = [];
     for (const event of wanted)
       ids.push(await startOne(tx, platform, project, row, initiatorOf(row.source.type as ServerType, headers), event));
-    const answer = ids.length > 0 ? `Started ${ids.join(', ')}` : 'The filters of the webhook let none of its events through.';
+    for (const event of unapproved) await askForApproval(tx, row, event);
+    const none = unapproved.length > 0 ? `${APPROVAL_REQUIRED}.` : 'The filters of the webhook let none of its events through.';
+    const answer = ids.length > 0 ? `Started ${ids.join(', ')}` : none;
     await tx.sql.insertInto('codebuild.webhook_deliveries').values({ webhook: row.id, delivery, answer, received_at: now }).execute();
     return answer;
   });
   return { status: 200, message };
+}
+
+/** What was approved may have been waiting since the pull request was made. */
+async function passes(platform: Platform, row: WebhookRow, event: WebhookEvent, approved: boolean): Promise<boolean> {
+  const lookups = lookupsFor(platform, row, event);
+  const types = approved ? (['PULL_REQUEST_UPDATED', 'PULL_REQUEST_CREATED', 'PULL_REQUEST_REOPENED'] as const) : [event.type];
+  for (const type of types) if (await passesFilters(row.definition, { ...event, type }, lookups)) return true;
+  return false;
 }
 
 async function findAnswer(read: Platform['read'] | Transaction['sql'], row: WebhookRow, delivery: string): Promise<string | undefined> {

@@ -14,8 +14,6 @@ export function checkWebhook(source: ProjectDefinition['source'], definition: We
   if (definition.manualCreation && !isGitHub(type)) throw invalid('Invalid webhook: manualCreation is only available for GitHub webhooks');
   checkFilters(definition);
   checkScope(type, location, definition.scopeConfiguration);
-  const policy = definition.pullRequestBuildPolicy?.requiresCommentApproval ?? 'DISABLED';
-  if (policy !== 'DISABLED') throw invalid(`Invalid webhook: requiresCommentApproval ${policy} is not available in this installation`);
   return type;
 }
 

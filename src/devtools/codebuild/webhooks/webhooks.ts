@@ -10,6 +10,7 @@ import { updateHook } from '../providers/hooks.ts';
 import { invalid } from '../rules.ts';
 import { lockProject } from '../start-build.ts';
 import type { ProjectRow } from '../tables.ts';
+import { withPolicy } from './approval.ts';
 import { reason, wantedHook } from './reconcile.ts';
 import { changeTopic, describeWebhook, findWebhookOf, newSecret, sealSecret, secretsOf, WEBHOOK_RECONCILER } from './rows.ts';
 import { checkWebhook, isManual } from './rules.ts';
@@ -18,19 +19,21 @@ import type { WebhookDefinition, WebhookRow } from './tables.ts';
 /** How long the provider is waited for; then the answer says CREATING, or that it is still there. */
 const WAIT_MS = 20_000;
 const UNIQUE_VIOLATION = '23505';
-const PARTIAL = 'Runners, GITHUB_GLOBAL and pull request approvals by comment are refused';
+const PARTIAL = 'Runners and GITHUB_GLOBAL are refused';
 
 export const createWebhook = operation('codebuild', 'CreateWebhook', {
   authorize: ({ projectName }, ctx) => onProject(ctx, projectName),
   partial: PARTIAL,
-  async handle(ctx, { projectName, ...definition }) {
+  async handle(ctx, { projectName, ...given }) {
     const id = randomUUID();
     const secret = newSecret();
     const settled = waitForChange(ctx, id);
     const { row, manual } = await ctx.transaction(async (tx) => {
       const project = await lockProject(tx, ctx, projectNameOf(ctx, projectName));
       const { source, serviceRole } = project.definition;
-      const manual = isManual(checkWebhook(source, definition), definition);
+      const type = checkWebhook(source, given);
+      const definition = withPolicy(type, given);
+      const manual = isManual(type, definition);
       const row = await tx.sql
         .insertInto('codebuild.webhooks')
         .values({
@@ -73,8 +76,8 @@ export const updateWebhook = operation('codebuild', 'UpdateWebhook', {
     const rotated = rotateSecret ? newSecret() : undefined;
     const row = await ctx.transaction(async (tx) => {
       const webhook = await lockWebhook(tx, ctx, project);
-      const definition = withChanges(webhook.definition, changes);
-      checkWebhook(project.definition.source, definition);
+      const changed = withChanges(webhook.definition, changes);
+      const definition = withPolicy(checkWebhook(project.definition.source, changed), changed);
       return tx.sql
         .updateTable('codebuild.webhooks')
         .set({

@@ -1,6 +1,6 @@
 /** Deliveries of Bitbucket Cloud ("Event payloads" in Atlassian's documentation). */
 import type { Delivery, EventType, WebhookEvent } from '../event.ts';
-import { commitId, list, NOTHING, object, type Payload, text } from './fields.ts';
+import { approvedCommit, commitId, list, NO_APPROVAL, NOTHING, object, type Payload, text } from './fields.ts';
 
 const PULL_REQUEST_EVENTS: Record<string, EventType> = {
   'pullrequest:created': 'PULL_REQUEST_CREATED',
@@ -11,6 +11,7 @@ const PULL_REQUEST_EVENTS: Record<string, EventType> = {
 
 export function bitbucketDelivery(kind: string, body: Payload): Delivery {
   if (kind === 'repo:push') return push(body);
+  if (kind === 'pullrequest:comment_created') return comment(body);
   const type = PULL_REQUEST_EVENTS[kind];
   return type ? pullRequest(type, body) : { ignored: `Events of type ${kind.slice(0, 50)} start no builds.` };
 }
@@ -48,6 +49,15 @@ function push(body: Payload): Delivery {
   return events.length > 0 ? { events } : { ignored: 'Deleting a reference starts no build.' };
 }
 
+function comment(body: Payload): Delivery {
+  const commit = approvedCommit(text(body, 'comment', 'content', 'raw'));
+  const by = text(body, 'actor', 'account_id');
+  const delivery = pullRequest('PULL_REQUEST_UPDATED', body);
+  if (text(body, 'pullrequest', 'state') !== 'OPEN' || !commit || !by || !('events' in delivery) || !delivery.events[0]) return NO_APPROVAL;
+  const [event] = delivery.events;
+  return { approval: { pullRequest: event.pullRequest ?? 0, commit, by, event, payload: body } };
+}
+
 function pullRequest(type: EventType, body: Payload): Delivery {
   const pull = object(body, 'pullrequest');
   const number = Number(text(pull, 'id'));
@@ -57,6 +67,7 @@ function pullRequest(type: EventType, body: Payload): Delivery {
     ...NOTHING,
     ...common(body),
     type,
+    author: text(pull, 'author', 'account_id'),
     headRef: `refs/heads/${text(pull, 'source', 'branch', 'name') ?? ''}`,
     baseRef: `refs/heads/${text(pull, 'destination', 'branch', 'name') ?? ''}`,
     commit,

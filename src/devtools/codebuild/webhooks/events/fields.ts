@@ -41,6 +41,13 @@ export function commitId(body: unknown, ...path: string[]): string | undefined {
   return found && COMMIT.test(found) && !/^0+$/.test(found) ? found : undefined;
 }
 
+/** The commit of `/codebuild_run(COMMIT)`, which must be all that a comment says. */
+export function approvedCommit(comment: string | undefined): string | undefined {
+  return /^\s*\/codebuild_run\(\s*([0-9a-f]{40}|[0-9a-f]{64})\s*\)\s*$/.exec(comment ?? '')?.[1];
+}
+
+export const NO_APPROVAL = { ignored: 'The comment approves nothing.' };
+
 /** `branch/x` of `refs/heads/x`, `tag/v1` of `refs/tags/v1`. */
 export function triggerOf(reference: string): string {
   return reference.replace(/^refs\/heads\//, 'branch/').replace(/^refs\/tags\//, 'tag/');
@@ -54,6 +61,7 @@ export function filesOf(commits: any[]): string[] {
 
 export const NOTHING: Omit<WebhookEvent, 'type' | 'trigger' | 'sourceVersion' | 'repository'> = {
   actor: undefined,
+  author: undefined,
   headRef: undefined,
   baseRef: undefined,
   commit: undefined,

@@ -1,6 +1,6 @@
 /** Deliveries of GitHub and GitHub Enterprise Server ("Webhook events and payloads" in GitHub's documentation). */
 import type { Delivery, EventType, WebhookEvent } from '../event.ts';
-import { commitId, filesOf, flag, list, NOTHING, object, type Payload, text, triggerOf } from './fields.ts';
+import { approvedCommit, commitId, filesOf, flag, list, NO_APPROVAL, NOTHING, object, type Payload, text, triggerOf } from './fields.ts';
 
 const PULL_REQUEST_ACTIONS: Record<string, EventType> = {
   opened: 'PULL_REQUEST_CREATED',
@@ -19,6 +19,8 @@ export function githubDelivery(kind: string, body: Payload): Delivery {
       return pullRequest(body);
     case 'release':
       return release(body);
+    case 'issue_comment':
+      return comment(body);
     default:
       return { ignored: `Events of type ${kind.slice(0, 50)} start no builds.` };
   }
@@ -66,6 +68,7 @@ function pullRequest(body: Payload): Delivery {
     ...rest,
     repository,
     type,
+    author: text(pull, 'user', 'login'),
     headRef: `refs/heads/${text(pull, 'head', 'ref') ?? ''}`,
     baseRef: `refs/heads/${text(pull, 'base', 'ref') ?? ''}`,
     commit: commitId(pull, 'head', 'sha'),
@@ -76,6 +79,15 @@ function pullRequest(body: Payload): Delivery {
     fork: headRepository !== repository,
   };
   return { events: [event] };
+}
+
+/** Of the pull request the payload tells little: it is asked for, and read as if its commits had just come. */
+function comment(body: Payload): Delivery {
+  const commit = approvedCommit(text(body, 'comment', 'body'));
+  const by = text(body, 'comment', 'user', 'login');
+  const pullRequest = Number(text(body, 'issue', 'number'));
+  if (text(body, 'action') !== 'created' || !object(body, 'issue', 'pull_request') || !commit || !by) return NO_APPROVAL;
+  return { approval: { pullRequest, commit, by, event: undefined, payload: body } };
 }
 
 function release(body: Payload): Delivery {

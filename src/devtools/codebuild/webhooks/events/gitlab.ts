@@ -1,6 +1,6 @@
 /** Deliveries of GitLab ("Webhook events" in GitLab's documentation). */
 import type { Delivery, EventType, WebhookEvent } from '../event.ts';
-import { commitId, filesOf, list, NOTHING, object, type Payload, text, triggerOf } from './fields.ts';
+import { approvedCommit, commitId, filesOf, list, NO_APPROVAL, NOTHING, object, type Payload, text, triggerOf } from './fields.ts';
 
 const MERGE_REQUEST_ACTIONS: Record<string, EventType> = {
   open: 'PULL_REQUEST_CREATED',
@@ -18,6 +18,8 @@ export function gitlabDelivery(kind: string, body: Payload): Delivery {
       return mergeRequest(body);
     case 'Release Hook':
       return release(body);
+    case 'Note Hook':
+      return comment(body);
     default:
       return { ignored: `Events of type ${kind.slice(0, 50)} start no builds.` };
   }
@@ -58,14 +60,32 @@ function mergeRequest(body: Payload): Delivery {
   // A request whose title was changed is updated too; only one with an older revision has new commits.
   const type = action === 'update' && commitId(request, 'oldrev') ? 'PULL_REQUEST_UPDATED' : MERGE_REQUEST_ACTIONS[action];
   const number = Number(text(request, 'iid'));
-  const commit = commitId(request, 'last_commit', 'id');
   if (!type || !request || !Number.isInteger(number)) return { ignored: `The action ${action.slice(0, 50)} starts no build.` };
+  return { events: [mergeRequestEvent(body, request, type)] };
+}
+
+function comment(body: Payload): Delivery {
+  const request = object(body, 'merge_request');
+  const commit = approvedCommit(text(body, 'object_attributes', 'note'));
+  const by = text(body, 'user', 'id');
+  const pullRequest = Number(text(request, 'iid'));
+  const action = text(body, 'object_attributes', 'action') ?? 'create';
+  if (action !== 'create' || text(request, 'state') !== 'opened' || !request || !commit || !by || !Number.isInteger(pullRequest))
+    return NO_APPROVAL;
+  const event = mergeRequestEvent(body, request, 'PULL_REQUEST_UPDATED');
+  return { approval: { pullRequest, commit, by, event, payload: body } };
+}
+
+function mergeRequestEvent(body: Payload, request: Payload, type: EventType): WebhookEvent {
+  const number = Number(text(request, 'iid'));
+  const commit = commitId(request, 'last_commit', 'id');
   const reference = `refs/merge-requests/${number}/head`;
-  const event: WebhookEvent = {
+  return {
     ...NOTHING,
     ...common(body),
     type,
     actor: text(body, 'user', 'id'),
+    author: text(request, 'author_id'),
     headRef: `refs/heads/${text(request, 'source_branch') ?? ''}`,
     baseRef: `refs/heads/${text(request, 'target_branch') ?? ''}`,
     commit,
@@ -77,7 +97,6 @@ function mergeRequest(body: Payload): Delivery {
     fork: text(request, 'source_project_id') !== text(request, 'target_project_id'),
     message: text(request, 'last_commit', 'message'),
   };
-  return { events: [event] };
 }
 
 function release(body: Payload): Delivery {
