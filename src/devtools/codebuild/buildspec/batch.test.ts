@@ -143,6 +143,20 @@ test('what may not be is refused with its line', () => {
   refuses('build-fanout: {}', /found ''/);
 });
 
+test('keys that mean nothing are named, with their lines', () => {
+  const { warnings } = parse(
+    'fastfail: true\nbuild-graph:\n  - identifier: a\n  - identifier: b\n    depends-on: [a]\n    env: { compute: big }',
+  );
+  assert.deepEqual(warnings, [
+    "Ignoring unknown key 'fastfail' in batch on line 3 of the buildspec",
+    "Ignoring unknown key 'depends-on' in build-graph on line 7 of the buildspec",
+    "Ignoring unknown key 'compute' in env of build-graph on line 8 of the buildspec",
+  ]);
+  const matrix = 'build-matrix: { stattic: {}, static: { envs: {} }, dynamic: { env: { imagges: [] } } }';
+  assert.equal(parse(matrix).warnings.length, 3);
+  assert.deepEqual(parse('build-fanout: { parallelism: 2, times: 3 }').warnings.length, 1);
+});
+
 test('bombs are refused before they cost anything', () => {
   refuses('build-fanout: { parallelism: 101 }', /has 101 builds at line 3, the most that a batch may have is 100/);
   refuses(`build-list: [${'{},'.repeat(101)}]`, /has 101 builds/);

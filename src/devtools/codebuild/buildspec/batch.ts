@@ -1,5 +1,6 @@
 /** The `batch` section of a buildspec: which builds make up a batch. Source of the keys: CodeBuild user guide, "Batch build buildspec reference". */
 import { type BatchBuild, checkCount, readBatchEnv, refuseDebugging } from './batch-build.ts';
+import { BATCH_KINDS, unknownBatchKeys } from './batch-keys.ts';
 import { expandMatrix } from './batch-matrix.ts';
 import { flagAt, has, lineAt, mapAt, textAt, textsAt } from './reader.ts';
 
@@ -10,9 +11,10 @@ export interface BatchSpec {
   fastFail: boolean;
   /** In the order of the file, at most MAX_BATCH_BUILDS; every identifier once, dependencies without circles. */
   builds: BatchBuild[];
+  /** Things that the reader let pass but the author should know of; one plain line each. */
+  warnings: string[];
 }
 
-const KINDS = ['build-fanout', 'build-graph', 'build-list', 'build-matrix'] as const;
 /** The build that fetches the source for the batch. */
 const RESERVED = 'DOWNLOAD_SOURCE';
 const IDENTIFIER = /^[A-Za-z0-9_]{1,127}$/;
@@ -26,17 +28,17 @@ export function parseBatch(source: string): BatchSpec {
   }
   if (!has(root, 'batch')) throw new BuildspecError('the buildspec has no batch section');
   const batch = mapAt(root, 'batch');
-  const kinds = KINDS.filter((kind) => has(batch, kind));
+  const kinds = BATCH_KINDS.filter((kind) => has(batch, kind));
   const [kind] = kinds;
   if (!kind || kinds.length > 1) {
-    throw new BuildspecError(`batch must have exactly one of ${KINDS.join(', ')} at line ${lineAt(root, 'batch')}`);
+    throw new BuildspecError(`batch must have exactly one of ${BATCH_KINDS.join(', ')} at line ${lineAt(root, 'batch')}`);
   }
   const builds = readBuilds(batch, kind);
   checkDependencies(builds, lineAt(batch, kind));
-  return { fastFail: flagAt(batch, 'fast-fail'), builds };
+  return { fastFail: flagAt(batch, 'fast-fail'), builds, warnings: unknownBatchKeys(batch) };
 }
 
-function readBuilds(batch: YamlMap, kind: (typeof KINDS)[number]): BatchBuild[] {
+function readBuilds(batch: YamlMap, kind: (typeof BATCH_KINDS)[number]): BatchBuild[] {
   switch (kind) {
     case 'build-graph':
       return listedAt(batch, kind).map((entry) => readBuild(entry, kind));

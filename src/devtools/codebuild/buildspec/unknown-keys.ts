@@ -25,7 +25,7 @@ export function unknownKeys(root: YamlMap): string[] {
   return warnings;
 }
 
-function unknownIn(map: YamlMap, known: string[], where: string): string[] {
+export function unknownIn(map: YamlMap, known: string[], where: string): string[] {
   return [...map.entries]
     .filter(([key]) => !known.includes(key))
     .map(([key, { line }]) => `Ignoring unknown key '${key}'${where} on line ${line} of the buildspec`);

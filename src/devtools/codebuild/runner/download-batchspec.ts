@@ -33,7 +33,8 @@ async function fetchBatchspec(options: RunOptions): Promise<string> {
   log.agent('Phase is DOWNLOAD_SOURCE');
   const text = await readBuildspec(options, sources.directory);
   try {
-    const { builds } = parseBatch(text);
+    const { builds, warnings } = parseBatch(text);
+    for (const warning of warnings) log.agent(warning);
     log.agent(`Builds found in the batch section: ${builds.map(({ identifier }) => identifier).join(', ')}`);
     return text;
   } catch (error) {
