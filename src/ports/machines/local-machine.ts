@@ -119,7 +119,8 @@ export class LocalMachine implements Machine {
   }
 
   async remove(): Promise<void> {
-    await this.stop(0);
+    // On a full disk it cannot note that it stopped, and that must not keep it there: discard ends what is left, too.
+    await this.stop(0).catch(() => undefined);
     await this.#parts.kind.discard();
   }
 

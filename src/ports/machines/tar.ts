@@ -1,11 +1,14 @@
-import { close, createReadStream, createWriteStream, fchmodSync, fchownSync, fstatSync, futimesSync } from 'node:fs';
+import { close, createWriteStream, fchmodSync, fchownSync, fstatSync, futimesSync, read } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import { extract, type Header, type Pack, pack } from 'tar-stream';
 import type { Owner, Place } from './place.ts';
 
 /** Deepest nesting that is packed or unpacked; each level keeps a directory open. */
 const deepest = 200;
+/** bytes */
+const CHUNK = 256 * 1024;
 
 /**
  * Unpacks a tar stream from anybody into a directory that others may be changing.
@@ -70,13 +73,15 @@ class Unpacking {
 
   async #file(parent: Place, name: string, header: Header, content: Readable): Promise<void> {
     const fd = parent.create(name);
+    const writing = createWriteStream('', { fd, autoClose: false });
     try {
-      await pipeline(content, createWriteStream('', { fd, autoClose: false }));
+      await pipeline(content, writing);
       if (this.#owner) fchownSync(fd, this.#owner.uid, this.#owner.gid);
       fchmodSync(fd, permissions(header, 0o644));
       if (header.mtime) futimesSync(fd, header.mtime, header.mtime);
     } finally {
-      await closed(fd);
+      // A stream that failed has closed it, and the number may be another file's by now.
+      if (!writing.destroyed) await closed(fd);
     }
   }
 
@@ -193,11 +198,11 @@ async function packFile(archive: Pack, place: Place, name: string, header: Pick<
 /** As many bytes as the header says, whatever happens to the file meanwhile: one that shrinks is filled up with zeros, as tar does. */
 async function* exactly(fd: number, size: number): AsyncGenerator<Buffer> {
   let left = size;
-  if (size > 0) {
-    for await (const chunk of createReadStream('', { fd, autoClose: false, start: 0, end: size - 1, highWaterMark: 256 * 1024 })) {
-      left -= chunk.length;
-      yield chunk;
-    }
+  while (left > 0) {
+    const { bytesRead, buffer } = await promisify(read)(fd, Buffer.allocUnsafe(Math.min(left, CHUNK)), 0, Math.min(left, CHUNK), null);
+    if (bytesRead === 0) break;
+    left -= bytesRead;
+    yield buffer.subarray(0, bytesRead);
   }
   for (; left > 0; left -= Math.min(left, 65536)) yield Buffer.alloc(Math.min(left, 65536));
 }

@@ -30,6 +30,9 @@ export const PHASE_TYPE: Record<PhaseName, PhaseType> = {
   post_build: 'POST_BUILD',
 };
 
+/** What shells tell of a program that SIGKILL ended. */
+const KILLED = 137;
+
 /** What comes after a phase that failed. */
 export type AfterFailure = 'next' | 'finish';
 
@@ -87,6 +90,7 @@ async function runList(run: CommandPhase, list: 'commands' | 'finally'): Promise
     if (result.kind === 'exited' && result.status === 0) continue;
     const reason = reasonOf(result);
     run.log.agent(`Command did not exit successfully ${text} ${reason}`);
+    if (result.kind === 'exited' && result.status === KILLED) run.log.agent('A process of it was killed, most often for want of memory');
     throw new BuildFailure('COMMAND_EXECUTION_ERROR', `Error while executing command: ${text}. Reason: ${reason}`);
   }
 }

@@ -21,8 +21,14 @@ export async function collectReports(options: UploadOptions): Promise<string[]> 
 
 /** Those that nobody asked for do not fail a build: its role may well not be allowed to make them. */
 async function collectDiscovered(options: UploadOptions, named: Set<string>): Promise<void> {
-  const { shell, sourceDirectory, log } = options;
-  for (const [format, found] of await discoverReports(shell)) {
+  const { shell, sourceDirectory, log, signal } = options;
+  const discovered = await discoverReports(shell).catch((error: Error) => {
+    // A disk that the build has filled, for one.
+    signal.throwIfAborted();
+    log.agent(`Reports could not be looked for: ${error.message}`);
+    return new Map<never, never>();
+  });
+  for (const [format, found] of discovered) {
     const files = found.filter((file) => !named.has(`${sourceDirectory}/${file}`));
     if (files.length === 0) continue;
     log.agent(`Found ${files.length} ${format} report file(s) that the buildspec does not name`);

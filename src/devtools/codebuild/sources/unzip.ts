@@ -20,11 +20,17 @@ const MAX_LINK = 4096;
 export async function putZip(machine: Machine, file: string, target: string): Promise<void> {
   const tar = tarPack();
   const putting = machine.put(target, tar as unknown as Readable);
-  putting.catch((error) => tar.destroy(error));
+  let refused: Error | undefined;
+  putting.catch((error) => {
+    refused = error;
+    tar.destroy(error);
+  });
   try {
     await forEachZipped(file, (zip, entry, name) => addEntry(zip, entry, name, tar));
     tar.finalize();
   } catch (error) {
+    // A full disk is not the archive's fault.
+    if (refused) throw refused;
     tar.destroy(error as Error);
     await putting.catch(() => {});
     throw error instanceof UnsafeArchive ? error : new UnsafeArchive(`zip: ${(error as Error).message}`);
