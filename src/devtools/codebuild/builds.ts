@@ -1,16 +1,14 @@
 /** Builds that were started: found, listed, stopped, deleted. */
-import type { Platform } from '../../platform/platform.ts';
 import type { RequestContext } from '../../platform/service.ts';
 import { operation } from '../../platform/service.ts';
 import { describeBuild } from './describe.ts';
 import { requestStop } from './engine/stop.ts';
 import { type BuildRef, buildArn, buildId, type Place, parseBuildId, parseBuildRef, projectArn, projectRefOf } from './names.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { findProject, onProject } from './projects.ts';
 import { invalid } from './rules.ts';
 import type { BuildRow } from './tables.ts';
 import { overTopic } from './topics.ts';
-
-const PAGE = 100;
 
 export const batchGetBuilds = operation('codebuild', 'BatchGetBuilds', {
   authorize: ({ ids }, ctx) => onBuilds(ctx, ids),
@@ -135,10 +133,9 @@ async function listPage(
   nextToken: string | undefined,
 ) {
   const scope = `codebuild:ListBuilds:${account}:${region}:${project ?? ''}:${order}`;
-  const after = nextToken === undefined ? undefined : ctx.paging.open<{ order: string }>(scope, nextToken);
-  if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
-  const [direction, behind] = order === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
-  let query = (ctx as Pick<Platform, 'read'>).read
+  const after = startOf<{ order: string }>(ctx, scope, nextToken);
+  const [direction, behind] = DIRECTIONS[order];
+  let query = ctx.read
     .selectFrom('codebuild.builds')
     .select(['id', 'project', 'build_order'])
     .where('account', '=', account)
@@ -149,10 +146,6 @@ async function listPage(
     .orderBy('build_order', direction)
     .limit(PAGE + 1)
     .execute();
-  const page = rows.slice(0, PAGE);
-  const last = page.at(-1);
-  return {
-    ids: page.map(buildId),
-    nextToken: rows.length > PAGE && last ? ctx.paging.seal(scope, { order: String(last.build_order) }) : undefined,
-  };
+  const { page, nextToken: next } = pageOf(ctx, scope, rows, PAGE, (row) => ({ order: String(row.build_order) }));
+  return { ids: page.map(buildId), nextToken: next };
 }

@@ -8,8 +8,9 @@ import { checkBatchRole } from './batches/config.ts';
 import { describeProject } from './describe.ts';
 import { requireFleet } from './fleets/find.ts';
 import { type Place, projectArn, projectNameOf, projectRefOf } from './names.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { newLinkSecret } from './public/links.ts';
-import { checkBadge, checkDefinition, invalid } from './rules.ts';
+import { checkBadge, checkDefinition } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
@@ -17,7 +18,6 @@ import { tagMap } from './tags.ts';
 import { CACHE_TOPIC } from './topics.ts';
 import { findWebhooksOf, forgetWebhook } from './webhooks/rows.ts';
 
-const PAGE = 100;
 const UNIQUE_VIOLATION = '23505';
 const DEFAULT_TIMEOUT_MINUTES = 60;
 const DEFAULT_QUEUED_TIMEOUT_MINUTES = 480;
@@ -145,10 +145,9 @@ export const listProjects = operation('codebuild', 'ListProjects', {
   authorize: () => '*',
   async handle(ctx, { sortBy = 'NAME', sortOrder = 'ASCENDING', nextToken }) {
     const scope = `codebuild:ListProjects:${ctx.account}:${ctx.region}:${sortBy}:${sortOrder}`;
-    const after = nextToken === undefined ? undefined : ctx.paging.open<{ name: string; time: string }>(scope, nextToken);
-    if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
+    const after = startOf<{ name: string; time: string }>(ctx, scope, nextToken);
     const column = SORT_COLUMNS[sortBy];
-    const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+    const [direction, behind] = DIRECTIONS[sortOrder];
     let query = ctx.read
       .selectFrom('codebuild.projects')
       .select(['name', 'created_at', 'modified_at'])
@@ -162,13 +161,11 @@ export const listProjects = operation('codebuild', 'ListProjects', {
       .orderBy('name', direction)
       .limit(PAGE + 1)
       .execute();
-    const page = rows.slice(0, PAGE);
-    const last = page.at(-1);
-    const time = last && (column === 'modified_at' ? last.modified_at : last.created_at).toISOString();
-    return {
-      projects: page.map((row) => row.name),
-      nextToken: rows.length > PAGE && last ? ctx.paging.seal(scope, { name: last.name, time }) : undefined,
-    };
+    const { page, nextToken: next } = pageOf(ctx, scope, rows, PAGE, (row) => ({
+      name: row.name,
+      time: (column === 'modified_at' ? row.modified_at : row.created_at).toISOString(),
+    }));
+    return { projects: page.map((row) => row.name), nextToken: next };
   },
 });
 

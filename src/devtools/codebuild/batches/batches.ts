@@ -2,6 +2,7 @@
 import { operation, type RequestContext } from '../../../platform/service.ts';
 import { requestStop } from '../engine/stop.ts';
 import { buildArn, buildId, type Place, projectArn, projectNameOf } from '../names.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { findProject, onProject } from '../projects.ts';
 import { invalid } from '../rules.ts';
 import { describeBatch } from './describe.ts';
@@ -9,8 +10,6 @@ import { batchNotFound, findBatches, onBatch } from './find.ts';
 import { BATCH_RECONCILER, batchOverTopic, parseBatchId } from './names.ts';
 import { lockBatch, updateBatch } from './record.ts';
 import type { BatchRow } from './tables.ts';
-
-const PAGE = 100;
 
 export const batchGetBuildBatches = operation('codebuild', 'BatchGetBuildBatches', {
   authorize: ({ ids }, ctx) => onBatch(ctx, ids),
@@ -53,9 +52,8 @@ interface ListInput {
 async function listPage(ctx: RequestContext, project: string | undefined, input: ListInput) {
   const { filter, maxResults = PAGE, sortOrder = 'DESCENDING', nextToken } = input;
   const scope = `codebuild:ListBuildBatches:${ctx.account}:${ctx.region}:${project ?? ''}:${filter?.status ?? ''}:${sortOrder}`;
-  const after = nextToken === undefined ? undefined : ctx.paging.open<{ order: string }>(scope, nextToken);
-  if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
-  const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+  const after = startOf<{ order: string }>(ctx, scope, nextToken);
+  const [direction, behind] = DIRECTIONS[sortOrder];
   let query = ctx.read
     .selectFrom('codebuild.build_batches')
     .select(['id', 'project', 'batch_order'])
@@ -68,12 +66,8 @@ async function listPage(ctx: RequestContext, project: string | undefined, input:
     .orderBy('batch_order', direction)
     .limit(maxResults + 1)
     .execute();
-  const page = rows.slice(0, maxResults);
-  const last = page.at(-1);
-  return {
-    ids: page.map(buildId),
-    nextToken: rows.length > maxResults && last ? ctx.paging.seal(scope, { order: String(last.batch_order) }) : undefined,
-  };
+  const { page, nextToken: next } = pageOf(ctx, scope, rows, maxResults, (row) => ({ order: String(row.batch_order) }));
+  return { ids: page.map(buildId), nextToken: next };
 }
 
 /** How long StopBuildBatch waits for the batch to be over, so that its answer shows it STOPPED as on AWS. */

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from '../../../platform/platform.ts';
 import { type Check, operation, type RequestContext } from '../../../platform/service.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { invalid } from '../rules.ts';
 import { checkServiceRole } from '../service-role.ts';
 import { tagMap } from '../tags.ts';
@@ -10,7 +11,6 @@ import { capacityOf, type Load, loadOf } from './room.ts';
 import { fleetDefinition } from './rules.ts';
 import { FLEET_RECONCILER, type Fleet, type FleetRow } from './tables.ts';
 
-const PAGE = 100;
 const UNIQUE_VIOLATION = '23505';
 const IDLE: Load = { running: 0, waiting: 0 };
 
@@ -116,10 +116,9 @@ export const listFleets = operation('codebuild', 'ListFleets', {
   authorize: () => '*',
   async handle(ctx, { sortBy = 'NAME', sortOrder = 'ASCENDING', maxResults = PAGE, nextToken }) {
     const scope = `codebuild:ListFleets:${ctx.account}:${ctx.region}:${sortBy}:${sortOrder}`;
-    const after = nextToken === undefined ? undefined : ctx.paging.open<{ name: string; time: string }>(scope, nextToken);
-    if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
+    const after = startOf<{ name: string; time: string }>(ctx, scope, nextToken);
     const column = SORT_COLUMNS[sortBy];
-    const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+    const [direction, behind] = DIRECTIONS[sortOrder];
     let query = ctx.read.selectFrom('codebuild.fleets').selectAll().where('account', '=', ctx.account).where('region', '=', ctx.region);
     if (column !== 'name') {
       query = query.orderBy(column, direction);
@@ -129,13 +128,11 @@ export const listFleets = operation('codebuild', 'ListFleets', {
       .orderBy('name', direction)
       .limit(maxResults + 1)
       .execute();
-    const page = rows.slice(0, maxResults);
-    const last = page.at(-1);
-    const time = last && (column === 'modified_at' ? last.modified_at : last.created_at).toISOString();
-    return {
-      fleets: page.map(fleetArn),
-      nextToken: rows.length > maxResults && last ? ctx.paging.seal(scope, { name: last.name, time }) : undefined,
-    };
+    const { page, nextToken: next } = pageOf(ctx, scope, rows, maxResults, (row) => ({
+      name: row.name,
+      time: (column === 'modified_at' ? row.modified_at : row.created_at).toISOString(),
+    }));
+    return { fleets: page.map(fleetArn), nextToken: next };
   },
 });
 

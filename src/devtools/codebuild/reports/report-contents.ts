@@ -1,9 +1,9 @@
 /** What is in a report: its test cases, and the coverage of each file. */
 import { type Expression, type SqlBool, sql } from 'kysely';
 import { operation, type RequestContext } from '../../../platform/service.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { invalid } from '../rules.ts';
 import { CASE_STATUSES, type CaseStatus } from './formats/result.ts';
-import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { findReports, onGroupsOf, parseReportArn } from './report-rows.ts';
 import type { ReportRow } from './tables.ts';
 

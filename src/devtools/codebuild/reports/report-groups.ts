@@ -1,11 +1,11 @@
 /** Report groups: made, changed, deleted, found and listed. */
 import { randomUUID } from 'node:crypto';
 import { operation, type RequestContext, type ShapeOf } from '../../../platform/service.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { invalid } from '../rules.ts';
 import { forgetResourcePolicy, listShared } from '../sharing/shared.ts';
 import { tagMap } from '../tags.ts';
 import { REPORT_GROUP_RECONCILER } from './deletion.ts';
-import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { findGroup, groupArn, onGroup, parseGroupArn } from './report-rows.ts';
 import type { ExportConfig, ReportGroupRow } from './tables.ts';
 

@@ -1,7 +1,7 @@
 /** Reports: found, listed and deleted. Builds make them, see handing-in.ts. */
 import { operation, type RequestContext, type ShapeOf } from '../../../platform/service.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { REPORT_RECONCILER } from './deletion.ts';
-import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { findGroup, findReports, groupArn, onGroup, onGroupsOf, parseGroupArn, parseReportArn, reportArn } from './report-rows.ts';
 import type { ReportRow, ReportStatus } from './tables.ts';
 

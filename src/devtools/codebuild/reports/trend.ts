@@ -1,8 +1,8 @@
 /** GetReportGroupTrend: one figure of the latest reports of a group. */
 import { operation } from '../../../platform/service.ts';
+import { PAGE } from '../pages.ts';
 import { invalid } from '../rules.ts';
 import type { ReportType } from './formats/result.ts';
-import { PAGE } from './pages.ts';
 import { findGroup, onGroup, parseGroupArn, reportArn } from './report-rows.ts';
 import { percentage } from './shares.ts';
 import type { ReportRow } from './tables.ts';

@@ -1,12 +1,12 @@
 /** Commands of a sandbox: started, found and listed. */
 import { randomUUID } from 'node:crypto';
 import { operation } from '../../../platform/service.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { invalid } from '../rules.ts';
 import { describeCommand, isUuid, parseSandboxId, sandboxArn } from './describe.ts';
 import { findSandbox, onSandboxes, requireSandbox } from './sandboxes.ts';
 import { commandTopic } from './tables.ts';
 
-const PAGE = 100;
 /** characters; a script that is longer belongs to the sources */
 const MAX_COMMAND = 64 * 1024;
 /** Commands of one sandbox that may wait. */
@@ -73,21 +73,16 @@ export const listCommandExecutionsForSandbox = operation('codebuild', 'ListComma
   async handle(ctx, { sandboxId, maxResults = PAGE, sortOrder = 'DESCENDING', nextToken }) {
     const sandbox = await requireSandbox(ctx, sandboxId);
     const scope = `codebuild:ListCommandExecutions:${sandbox.id}:${sortOrder}`;
-    const after = nextToken === undefined ? undefined : ctx.paging.open<{ order: string }>(scope, nextToken);
-    if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
-    const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+    const after = startOf<{ order: string }>(ctx, scope, nextToken);
+    const [direction, behind] = DIRECTIONS[sortOrder];
     let query = ctx.read.selectFrom('codebuild.command_executions').selectAll().where('sandbox', '=', sandbox.id);
     if (after) query = query.where('command_order', behind, after.order);
     const rows = await query
       .orderBy('command_order', direction)
       .limit(maxResults + 1)
       .execute();
-    const page = rows.slice(0, maxResults);
-    const last = page.at(-1);
-    return {
-      commandExecutions: page.map((row) => describeCommand(sandbox, row)),
-      nextToken: rows.length > maxResults && last ? ctx.paging.seal(scope, { order: String(last.command_order) }) : undefined,
-    };
+    const { page, nextToken: next } = pageOf(ctx, scope, rows, maxResults, (row) => ({ order: String(row.command_order) }));
+    return { commandExecutions: page.map((row) => describeCommand(sandbox, row)), nextToken: next };
   },
 });
 

@@ -5,6 +5,7 @@ import { type OperationContext, operation, type RequestContext } from '../../../
 import { once } from '../idempotency.ts';
 import { type Place, projectArn, projectNameOf } from '../names.ts';
 import { mergeOverrides } from '../overrides.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { findProject, onProject } from '../projects.ts';
 import { invalid } from '../rules.ts';
 import { lockProject } from '../start-build.ts';
@@ -13,7 +14,6 @@ import { describeSandbox, parseSandboxId, sandboxArn, sandboxId } from './descri
 import { endLocked } from './record.ts';
 import { SANDBOX_QUEUE_TOPIC, SANDBOX_RECONCILER, SANDBOX_STOP_TOPIC, type SandboxPhase, type SandboxRow } from './tables.ts';
 
-const PAGE = 100;
 const MINUTE_MS = 60_000;
 
 export const startSandbox = operation('codebuild', 'StartSandbox', {
@@ -162,9 +162,8 @@ async function listPage(
   { maxResults = PAGE, sortOrder = 'DESCENDING', nextToken }: ListInput,
 ): Promise<{ ids: string[]; nextToken: string | undefined }> {
   const scope = `codebuild:ListSandboxes:${ctx.account}:${ctx.region}:${project ?? ''}:${sortOrder}`;
-  const after = nextToken === undefined ? undefined : ctx.paging.open<{ order: string }>(scope, nextToken);
-  if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
-  const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+  const after = startOf<{ order: string }>(ctx, scope, nextToken);
+  const [direction, behind] = DIRECTIONS[sortOrder];
   let query = ctx.read
     .selectFrom('codebuild.sandboxes')
     .select(['id', 'project', 'sandbox_order'])
@@ -176,10 +175,6 @@ async function listPage(
     .orderBy('sandbox_order', direction)
     .limit(maxResults + 1)
     .execute();
-  const page = rows.slice(0, maxResults);
-  const last = page.at(-1);
-  return {
-    ids: page.map(sandboxId),
-    nextToken: rows.length > maxResults && last ? ctx.paging.seal(scope, { order: String(last.sandbox_order) }) : undefined,
-  };
+  const { page, nextToken: next } = pageOf(ctx, scope, rows, maxResults, (row) => ({ order: String(row.sandbox_order) }));
+  return { ids: page.map(sandboxId), nextToken: next };
 }

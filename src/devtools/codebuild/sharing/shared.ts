@@ -4,10 +4,8 @@ import type { Transaction } from '../../../platform/platform.ts';
 import type { Principal } from '../../../platform/principal.ts';
 import type { RequestContext } from '../../../platform/service.ts';
 import type { Place } from '../names.ts';
-import { invalid } from '../rules.ts';
+import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import type { SharedKind } from './tables.ts';
-
-const PAGE = 100;
 
 /** The policy of one resource, for `resourcePolicy` of an IAM question; undefined when it has none. */
 export async function resourcePolicyOf(ctx: Pick<RequestContext, 'read'>, place: Place, arn: string): Promise<string | undefined> {
@@ -45,9 +43,8 @@ export async function listShared(
   { sortBy = 'ARN', sortOrder = 'ASCENDING', maxResults = PAGE, nextToken }: ListInput,
 ): Promise<{ arns: string[]; nextToken: string | undefined }> {
   const scope = `codebuild:ListShared:${kind}:${ctx.principal.arn}:${ctx.region}:${sortBy}:${sortOrder}`;
-  const after = nextToken === undefined ? undefined : ctx.paging.open<{ arn: string; time: string }>(scope, nextToken);
-  if (nextToken !== undefined && !after) throw invalid('Invalid next token provided');
-  const [direction, behind] = sortOrder === 'ASCENDING' ? (['asc', '>'] as const) : (['desc', '<'] as const);
+  const after = startOf<{ arn: string; time: string }>(ctx, scope, nextToken);
+  const [direction, behind] = DIRECTIONS[sortOrder];
   let query = ctx.read
     .selectFrom('codebuild.resource_policies')
     .select(['arn', 'modified_at'])
@@ -63,13 +60,9 @@ export async function listShared(
     .orderBy('arn', direction)
     .limit(maxResults + 1)
     .execute();
-  const page = rows.slice(0, maxResults);
-  const last = page.at(-1);
-  const more = rows.length > maxResults && last;
-  return {
-    arns: page.map((row) => row.arn),
-    nextToken: more ? ctx.paging.seal(scope, { arn: last.arn, time: last.modified_at.toISOString() }) : undefined,
-  };
+  const positionOf = (row: (typeof rows)[number]) => ({ arn: row.arn, time: row.modified_at.toISOString() });
+  const { page, nextToken: next } = pageOf(ctx, scope, rows, maxResults, positionOf);
+  return { arns: page.map((row) => row.arn), nextToken: next };
 }
 
 /** Every name by which a policy may mean this caller. */

@@ -1,6 +1,6 @@
 /** One page of a list: where it starts, and the token of where the next one does. */
-import type { RequestContext } from '../../../platform/service.ts';
-import { invalid } from '../rules.ts';
+import type { RequestContext } from '../../platform/service.ts';
+import { invalid } from './rules.ts';
 
 /** What AWS takes and gives at most. */
 export const PAGE = 100;
