@@ -39,6 +39,16 @@ export class BuildShell {
     this.#options = options;
   }
 
+  /** Inside: its own files. `bin` has the programs of programs.ts, `state/env` the variables as the last command left them. */
+  get directory(): string {
+    return this.#options.directory;
+  }
+
+  /** As the first command finds it. */
+  get env(): Record<string, string> {
+    return this.#options.env;
+  }
+
   /** `commands`: the scripts that will be asked for by name, written in one go. */
   static async open(options: ShellOptions, commands: Map<string, string>): Promise<BuildShell> {
     const shell = new BuildShell(options);
