@@ -205,3 +205,25 @@ test('the source cache: the next build fetches only what is new, and a damaged o
   assert.match(damaged, /Unable to restore the local cache of primary source: [\s\S]*^tree: onetwothree count: 4 refs: 1$[\s\S]*^sound$/m);
   assert.match(await run('source-0'), /Restored the git objects[\s\S]*^tree: onetwothree/m);
 });
+
+test('a server that is killed while it stores a cache leaves none, and nothing beside it', async () => {
+  const spec = cached(['deps'], '[ -d deps ] && echo warm; mkdir -p deps; for i in $(seq 3000); do echo $i >deps/$i; done');
+  await bench.project('killed', spec, { cache: custom });
+  const before = archives();
+  const { build } = await bench.codebuild.startBuild({ projectName: 'killed' });
+  const temporary = path.join(server.dataDir, 'tmp');
+  const aside = () => readdirSync(temporary, { recursive: true }).some((name) => /^build-.*\/custom-.*\.tar$/.test(String(name)));
+  while (!aside() && archives().length === before.length) await delay(1);
+  await server.kill();
+  const kept = archives().length - before.length;
+  await server.restart();
+  const over = await bench.wait(build!.id!);
+  assert.ok(over.buildStatus === 'FAULT' || over.buildStatus === 'SUCCEEDED', over.buildStatus);
+  assert.deepEqual(
+    readdirSync(temporary).filter((name) => name.startsWith('build-')),
+    [],
+  );
+  // Killed in the moment after the archive got its name, the cache is there, and whole.
+  assert.equal(/^warm$/m.test(await run('killed')), kept === 1);
+  assert.match(await run('killed'), /^warm$/m);
+});
