@@ -14,6 +14,7 @@ import { benchCodeBuild } from './codebuild.ts';
 import { benchCodeCommit } from './codecommit.ts';
 import { benchCodeDeploy } from './codedeploy.ts';
 import { benchCodePipeline } from './codepipeline.ts';
+import { benchContainers } from './containers.ts';
 import { benchGit } from './git.ts';
 import { benchMachines } from './machines.ts';
 import { benchScale } from './scale.ts';
@@ -28,6 +29,7 @@ const benches: Record<string, () => Promise<Section>> = {
   codecommit: () => benchCodeCommit(5),
   machines: () => benchMachines(50),
   codebuild: () => benchCodeBuild(10, 'sandbox'),
+  containers: () => benchContainers(20),
   scale: () => benchScale('sandbox', [50, 500]),
   codepipeline: () => benchCodePipeline(15),
   codedeploy: () => benchCodeDeploy(100),
