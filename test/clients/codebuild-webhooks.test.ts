@@ -419,6 +419,28 @@ test('a webhook of type BUILD_BATCH builds a batch: its commit is told of the ba
   assert.deepEqual([...names].sort(), ['single) one', 'single) two', 'whole)']);
 });
 
+test('a server that dies while the provider makes a hook finds it afterwards, and makes no second one', async () => {
+  await project('crashed');
+  const before = hooksMade().length;
+  provider.hold(/POST .*\/hooks$/);
+  const broken = assert.rejects(bench.codebuild.createWebhook({ projectName: 'crashed' }));
+  const made = await provider.called((call) => call.method === 'POST' && hooksMade().indexOf(call) === before);
+  await server.kill();
+  await broken;
+  provider.hold(undefined);
+  await server.restart();
+  for (;;) {
+    const { projects } = await bench.codebuild.batchGetProjects({ names: ['crashed'] });
+    const { status, statusMessage, payloadUrl, url } = projects![0]!.webhook!;
+    assert.ok(status === 'CREATING' || status === 'ACTIVE', statusMessage);
+    if (status === 'CREATING') continue;
+    assert.equal(made.body.config.url, payloadUrl);
+    assert.ok(url!.startsWith(`${provider.url}${made.path}/`));
+    break;
+  }
+  assert.equal(hooksMade().length, before + 1);
+});
+
 test('neither tokens nor secrets show in the server’s log', () => {
   for (const secret of [provider.token, ...hooksMade().map(({ body }) => body.config?.secret ?? body.secret ?? body.token)])
     assert.equal(server.log().includes(secret), false);

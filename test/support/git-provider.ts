@@ -38,6 +38,9 @@ export class GitProvider implements AsyncDisposable {
   readonly #secure: ReturnType<typeof createSecureServer>;
   readonly #planned: { path: RegExp; answers: Answer[] }[] = [];
   #hooks = 0;
+  /** By the path of their list. */
+  readonly #made = new Map<string, unknown[]>();
+  #silent: RegExp | undefined;
 
   private constructor(root: string, identity: { certificate: string; privateKey: string }) {
     this.#root = root;
@@ -109,6 +112,11 @@ export class GitProvider implements AsyncDisposable {
   /** The answers to the next calls of the API whose path matches, one after another; then the usual ones. */
   answer(where: RegExp, ...answers: Answer[]): void {
     this.#planned.push({ path: where, answers });
+  }
+
+  /** From now on what fits is done and never answered, as if the connection had broken; undefined: nothing. */
+  hold(where: RegExp | undefined): void {
+    this.#silent = where;
   }
 
   /** Waits until a call was made that fits. */
@@ -190,8 +198,9 @@ export class GitProvider implements AsyncDisposable {
     };
     const { status, body } = this.#authorized(call) ? this.#answerTo(call) : { status: 401, body: { message: 'Bad credentials' } };
     this.calls.push(call);
-    response.writeHead(status, { 'content-type': 'application/json' }).end(body === undefined ? undefined : JSON.stringify(body));
     this.#plain.emit('called');
+    if (this.#silent?.test(`${call.method} ${call.path}`)) return;
+    response.writeHead(status, { 'content-type': 'application/json' }).end(body === undefined ? undefined : JSON.stringify(body));
   }
 
   #authorized({ authorization = '' }: ApiCall): boolean {
@@ -206,11 +215,12 @@ export class GitProvider implements AsyncDisposable {
     if (/\/hooks$/.test(call.path) && call.method === 'POST') {
       this.#hooks += 1;
       const id = this.#hooks;
-      if (call.path.includes('bitbucket')) return { status: 201, body: { uuid: `{hook-${id}}`, url: call.body.url } };
       const own = call.body.config ? { url: `${this.url}${call.path}/${id}`, config: call.body.config } : { url: call.body.url };
-      return { status: 201, body: { id, ...own } };
+      const body = call.path.includes('bitbucket') ? { uuid: `{hook-${id}}`, url: call.body.url } : { id, ...own };
+      this.#made.set(call.path, [...(this.#made.get(call.path) ?? []), body]);
+      return { status: 201, body };
     }
-    if (call.method === 'GET') return { status: 200, body: [] };
+    if (call.method === 'GET') return { status: 200, body: this.#made.get(call.path.split('?')[0] ?? '') ?? [] };
     return { status: call.method === 'POST' ? 201 : 200, body: {} };
   }
 }
