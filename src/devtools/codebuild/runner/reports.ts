@@ -21,8 +21,8 @@ export async function collectReports(options: UploadOptions): Promise<string[]> 
 
 /** Those that nobody asked for do not fail a build: its role may well not be allowed to make them. */
 async function collectDiscovered(options: UploadOptions, named: Set<string>): Promise<void> {
-  const { shell, sourceDirectory, log, signal } = options;
-  const discovered = await discoverReports(shell).catch((error: Error) => {
+  const { sourceDirectory, log, signal } = options;
+  const discovered = await discoverReports(options).catch((error: Error) => {
     // A disk that the build has filled, for one.
     signal.throwIfAborted();
     log.agent(`Reports could not be looked for: ${error.message}`);
