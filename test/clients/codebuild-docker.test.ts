@@ -141,6 +141,19 @@ describe('CodeBuild on a container engine', { skip: whyNoEngine() }, () => {
     assert.deepEqual(await containers(), []);
   });
 
+  test('ends a build whose server was killed, with its container', async () => {
+    await bench.project('orphan', commands('sleep 1000'));
+    const { build } = await bench.codebuild.startBuild({ projectName: 'orphan' });
+    await bench.wait(build!.id!, ({ currentPhase }) => currentPhase === 'BUILD');
+    await server.kill();
+    assert.equal((await containers()).length, 1, 'it outlives the server');
+    await server.restart();
+    const over = await bench.wait(build!.id!);
+    assert.equal(over.buildStatus, 'FAULT');
+    assert.match(phaseLines(over).join('\n'), /The process that ran this build ended before the build did/);
+    assert.deepEqual(await containers(), []);
+  });
+
   test('ends a build truthfully when the engine is killed, and goes on with the next engine', async () => {
     await bench.project('lost', commands('echo begun; sleep 1000; echo never'));
     const { build } = await bench.codebuild.startBuild({ projectName: 'lost' });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -17,7 +17,7 @@ export function whyNoEngine(): string | false {
   return missing.length > 0 ? `${missing.join(', ')} not installed` : false;
 }
 
-/** The image that every test engine has: busybox, and the C library's own tools nowhere. */
+/** The image that every test engine has: busybox, and the users root and builder. */
 export const testImage = 'penstock-test/busybox:1';
 
 /**
@@ -149,6 +149,7 @@ export class TestEngine implements AsyncDisposable {
 function makeBusyboxRoot(root: string): void {
   for (const directory of ['bin', 'etc', 'tmp', 'root', 'usr/bin']) mkdirSync(join(root, directory), { recursive: true });
   chmodSync(join(root, 'tmp'), 0o1777);
+  writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nbuilder:x:1000:1000:builder:/tmp:/bin/sh\n');
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))!;
   copyFileSync(busybox, join(root, 'bin/busybox'));
   spawnSync('chroot', [root, '/bin/busybox', '--install', '-s', '/bin']);
