@@ -333,6 +333,22 @@ test('what cannot be registered leaves no webhook behind', async () => {
   );
 });
 
+test('for GitHub Enterprise Server users make the hook themselves, with the URL and secret that they are told', async () => {
+  const source = { type: 'GITHUB_ENTERPRISE', location: `${provider.secureUrl}/acme/app`, insecureSsl: true } as const;
+  await bench.project('enterprise', '', { source });
+  const before = hooksMade().length;
+  const { webhook } = await bench.codebuild.createWebhook({ projectName: 'enterprise' });
+  assert.equal(hooksMade().length, before);
+  const { payloadUrl = '', secret = '' } = webhook!;
+  assert.deepEqual((await github(payloadUrl, secret, 'github-ping', 'ping')).status, 200);
+  const rotated = await bench.codebuild.updateWebhook({ projectName: 'enterprise', rotateSecret: true });
+  assert.equal((await github(payloadUrl, secret, 'github-ping', 'ping')).status, 403);
+  assert.equal((await github(payloadUrl, rotated.webhook!.secret!, 'github-ping', 'ping')).status, 200);
+  const { project: updated } = await bench.codebuild.updateProject({ name: 'enterprise', description: 'x' });
+  assert.deepEqual([updated!.webhook!.payloadUrl, updated!.webhook!.secret], [payloadUrl, undefined]);
+  await bench.codebuild.deleteWebhook({ projectName: 'enterprise' });
+});
+
 test('a webhook of an organization builds whichever of its repositories was pushed to', async () => {
   const source = { type: 'GITHUB', location: 'CODEBUILD_DEFAULT_WEBHOOK_SOURCE_LOCATION' } as const;
   await bench.project('organization', '', { source });

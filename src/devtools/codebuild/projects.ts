@@ -16,7 +16,7 @@ import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
 import { tagMap } from './tags.ts';
 import { CACHE_TOPIC } from './topics.ts';
-import { findWebhooksOf, forgetWebhook } from './webhooks/rows.ts';
+import { findWebhookOf, findWebhooksOf, forgetWebhook } from './webhooks/rows.ts';
 
 const UNIQUE_VIOLATION = '23505';
 const DEFAULT_TIMEOUT_MINUTES = 60;
@@ -99,7 +99,7 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
         .returningAll()
         .executeTakeFirstOrThrow();
     });
-    return { project: describeProject(ctx, row) };
+    return { project: describeProject(ctx, row, await findWebhookOf(ctx, row.id)) };
   },
 });
 
