@@ -46,9 +46,11 @@ export async function exportFiles(
 
 async function zipFiles(files: ReportFile[], target: string): Promise<void> {
   const zip = new ZipFile();
+  const output = zip.outputStream as Readable;
+  zip.on('error', (error) => output.destroy(error));
   for (const { name, path: file } of onceByName(files)) zip.addFile(file, name);
   zip.end();
-  await pipeline(zip.outputStream as Readable, createWriteStream(target));
+  await pipeline(output, createWriteStream(target));
 }
 
 /** Without their paths, files of several directories may have one name: the first one stays, as with artifacts. */

@@ -1,4 +1,5 @@
 /** One report of a build into its group: read, stored, exported and closed, all as the build's service role. */
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AwsError } from '../../../platform/errors.ts';
 import { buildArn } from '../names.ts';
@@ -42,6 +43,8 @@ export async function storeReport(context: ReportContext, report: CollectedRepor
     // When this fails too, the build's end does it.
     await codebuild.updateReport({ reportArn: arn, status: 'INCOMPLETE' }).catch(() => {});
     throw error;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
