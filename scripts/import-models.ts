@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
-const WHOLE = ['codecommit', 'codebuild', 'codepipeline', 'codedeploy', 'codeconnections'];
+const WHOLE = ['codecommit', 'codebuild', 'codepipeline', 'codedeploy', 'codeconnections', 'codestar-connections'];
 
 const AIMED: Record<string, string> = {
   iam: `CreateUser GetUser UpdateUser DeleteUser ListUsers CreateGroup GetGroup UpdateGroup DeleteGroup ListGroups AddUserToGroup

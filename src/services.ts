@@ -13,7 +13,7 @@ import { ssm } from './cloud/ssm/service.ts';
 import { sts } from './cloud/sts/service.ts';
 import { codebuild } from './devtools/codebuild/service.ts';
 import { codecommit } from './devtools/codecommit/service.ts';
-import { codeconnections } from './devtools/codeconnections/service.ts';
+import { codeconnections, codestarConnections } from './devtools/codeconnections/service.ts';
 import { codedeploy, codedeployCommands, codedeployCommandsSecure } from './devtools/codedeploy/service.ts';
 import { codepipeline } from './devtools/codepipeline/service.ts';
 import type { Service } from './platform/service.ts';
@@ -24,6 +24,7 @@ export const services: Service[] = [
   codebuild,
   codecommit,
   codeconnections,
+  codestarConnections,
   codepipeline,
   codedeploy,
   codedeployCommands,

@@ -79,6 +79,25 @@ test('connections and hosts are made, listed by pages, tagged and deleted', asyn
     await refused(call('CreateHost', { ...own, ProviderEndpoint }), 'ValidationException', /must be the HTTPS URL of a server/);
 });
 
+test('the service answers to its old name too, with ARNs of that name', async () => {
+  const old = (operation: string, input: object = {}) =>
+    signedCall(server, 'codestar-connections', `com.amazonaws.codestar.connections.CodeStar_connections_20191201.${operation}`, input);
+  const { HostArn } = await old('CreateHost', {
+    Name: 'h',
+    ProviderType: 'GitLabSelfManaged',
+    ProviderEndpoint: 'https://git.example.com',
+  });
+  const { ConnectionArn } = await old('CreateConnection', { ConnectionName: 'old', HostArn });
+  assert.match(ConnectionArn, new RegExp(`^arn:aws:codestar-connections:${server.region}:${server.account}:connection/`));
+  const { Connection } = await call('GetConnection', { ConnectionArn });
+  assert.deepEqual((await old('GetConnection', { ConnectionArn })).Connection, Connection);
+  assert.deepEqual((await old('ListConnections', { HostArnFilter: HostArn })).Connections, [Connection]);
+  await old('TagResource', { ResourceArn: ConnectionArn, Tags: [{ Key: 'a', Value: 'b' }] });
+  assert.deepEqual((await call('ListTagsForResource', { ResourceArn: ConnectionArn })).Tags, [{ Key: 'a', Value: 'b' }]);
+  await old('DeleteConnection', { ConnectionArn });
+  await old('DeleteHost', { HostArn });
+});
+
 test('a build clones by a connection once an operator has completed it, if its role may use it', async () => {
   const arn = await connection({ ProviderType: 'GitHub' });
   const auth = { type: 'CODECONNECTIONS', resource: arn } as const;

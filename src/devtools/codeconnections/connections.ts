@@ -2,14 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { AwsError } from '../../platform/errors.ts';
 import type { Platform } from '../../platform/platform.ts';
-import { operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
+import { type OperationDefinition, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import { requireHost } from './hosts.ts';
 import type { ConnectionRow } from './tables.ts';
-import { invalid, missing, onResource, tagsOf } from './tags.ts';
+import { type ArnName, invalid, missing, onResource, tagsOf } from './tags.ts';
 
 const PAGE = 100;
 
-export const createConnection = operation('codeconnections', 'CreateConnection', {
+/** `name`: the service's present name or the one of before, as ARNs begin. */
+const creationAs = (name: ArnName): OperationDefinition<'codeconnections', 'CreateConnection'> => ({
   authorize: ({ ProviderType, HostArn, Tags }) => ({
     resource: '*',
     requestTags: tagsOf(Tags),
@@ -25,7 +26,7 @@ export const createConnection = operation('codeconnections', 'CreateConnection',
     if (ProviderType === 'AzureDevOps') throw invalid('Connections to AzureDevOps are not available in this installation');
     if (ProviderType === 'GitHubEnterpriseServer' || ProviderType === 'GitLabSelfManaged')
       throw invalid(`A connection to ${ProviderType} needs the HostArn of its host`);
-    const arn = `arn:aws:codeconnections:${ctx.region}:${ctx.account}:connection/${randomUUID()}`;
+    const arn = `arn:aws:${name}:${ctx.region}:${ctx.account}:connection/${randomUUID()}`;
     await ctx.transaction((tx) =>
       tx.sql
         .insertInto('codeconnections.connections')
@@ -44,6 +45,9 @@ export const createConnection = operation('codeconnections', 'CreateConnection',
     return { ConnectionArn: arn, Tags };
   },
 });
+
+export const createConnection = operation('codeconnections', 'CreateConnection', creationAs('codeconnections'));
+export const createConnectionOfOldName = operation('codeconnections', 'CreateConnection', creationAs('codestar-connections'));
 
 export const getConnection = operation('codeconnections', 'GetConnection', {
   authorize: ({ ConnectionArn }, ctx) => onResource(ctx, ConnectionArn),

@@ -1,15 +1,15 @@
 /** Hosts: GitHub Enterprise Servers and GitLabs of one's own, for connections to go to. */
 import { randomBytes } from 'node:crypto';
-import { operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
+import { type OperationDefinition, operation, type RequestContext, type ShapeOf } from '../../platform/service.ts';
 import type { HostRow, ProviderType } from './tables.ts';
-import { invalid, missing, onResource, tagsOf } from './tags.ts';
+import { type ArnName, invalid, missing, onResource, tagsOf } from './tags.ts';
 
 const PAGE = 100;
 const OWN_SERVERS: ReadonlySet<ProviderType> = new Set(['GitHubEnterpriseServer', 'GitLabSelfManaged']);
 const NO_VPC = 'VpcConfiguration is not available in this installation, which reaches hosts by its own network';
 const PARTIAL = 'VpcConfiguration is refused; a host is AVAILABLE at once, since no app is registered at it';
 
-export const createHost = operation('codeconnections', 'CreateHost', {
+const creationAs = (name: ArnName): OperationDefinition<'codeconnections', 'CreateHost'> => ({
   authorize: ({ Tags, ProviderType }) => ({
     resource: '*',
     requestTags: tagsOf(Tags),
@@ -21,7 +21,7 @@ export const createHost = operation('codeconnections', 'CreateHost', {
     if (!OWN_SERVERS.has(ProviderType)) throw invalid(`Hosts are for ${[...OWN_SERVERS].join(' and ')}, not for ${ProviderType}`);
     // As AWS does it, the name is told apart by eight digits.
     const slug = Name.replace(/[^A-Za-z0-9-]/g, '-');
-    const arn = `arn:aws:codeconnections:${ctx.region}:${ctx.account}:host/${slug}-${randomBytes(4).toString('hex')}`;
+    const arn = `arn:aws:${name}:${ctx.region}:${ctx.account}:host/${slug}-${randomBytes(4).toString('hex')}`;
     await ctx.transaction((tx) =>
       tx.sql
         .insertInto('codeconnections.hosts')
@@ -39,6 +39,9 @@ export const createHost = operation('codeconnections', 'CreateHost', {
     return { HostArn: arn, Tags };
   },
 });
+
+export const createHost = operation('codeconnections', 'CreateHost', creationAs('codeconnections'));
+export const createHostOfOldName = operation('codeconnections', 'CreateHost', creationAs('codestar-connections'));
 
 export const getHost = operation('codeconnections', 'GetHost', {
   authorize: ({ HostArn }, ctx) => onResource(ctx, HostArn),

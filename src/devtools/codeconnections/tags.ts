@@ -2,6 +2,9 @@
 import { AwsError } from '../../platform/errors.ts';
 import { type Check, operation, type RequestContext } from '../../platform/service.ts';
 
+/** ARNs keep the name of the API by which their resource was made; both APIs take both. */
+export type ArnName = 'codeconnections' | 'codestar-connections';
+
 export type TagList = { Key: string; Value: string }[];
 
 const MAX_TAGS = 200;
@@ -60,7 +63,8 @@ export async function onResource(ctx: RequestContext, arn: string): Promise<Chec
 function tableOf({ account, region }: RequestContext, arn: string): (typeof TABLES)[keyof typeof TABLES] | undefined {
   const [, , service, inRegion, ofAccount, resource = ''] = arn.split(':');
   const kind = resource.split('/')[0] as keyof typeof TABLES;
-  return service === 'codeconnections' && inRegion === region && ofAccount === account ? TABLES[kind] : undefined;
+  const known = service === 'codeconnections' || service === 'codestar-connections';
+  return known && inRegion === region && ofAccount === account ? TABLES[kind] : undefined;
 }
 
 async function findTags(ctx: RequestContext, arn: string): Promise<Record<string, string> | undefined> {
