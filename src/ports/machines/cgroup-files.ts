@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from './wait.ts';
 
@@ -61,7 +61,8 @@ export function tryRemove(directory: string): NodeJS.ErrnoException | undefined 
   try {
     rmdirSync(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return error as NodeJS.ErrnoException;
+    // Where nothing may be written, as in most containers, the kernel says so even of what is not there.
+    if (existsSync(directory)) return error as NodeJS.ErrnoException;
   }
   return undefined;
 }
