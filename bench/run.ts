@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { benchApi } from './api.ts';
+import { benchBuildCaches } from './build-caches.ts';
 import { benchCloudTrail } from './cloudtrail.ts';
 import { benchCodeBuild } from './codebuild.ts';
 import { benchCodeCommit } from './codecommit.ts';
@@ -31,6 +32,7 @@ const benches: Record<string, () => Promise<Section>> = {
   codebuild: () => benchCodeBuild(10, 'sandbox'),
   containers: () => benchContainers(20),
   scale: () => benchScale('sandbox', [50, 500]),
+  caches: () => benchBuildCaches(3, 'sandbox'),
   codepipeline: () => benchCodePipeline(15),
   codedeploy: () => benchCodeDeploy(100),
 };
