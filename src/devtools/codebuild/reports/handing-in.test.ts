@@ -1,6 +1,7 @@
 /** How reports are handed in, end and go, with the time and the builds that the tests choose. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { sql } from 'kysely';
 import { openPlatform, type TestPlatform } from '../../../../test/support/platform.ts';
 import type { Platform } from '../../../platform/platform.ts';
 import { endLocked } from '../engine/record.ts';
@@ -182,4 +183,13 @@ test('the parts of a batch are merged: one that failed fails it, one that is mis
   assert.equal((await merged('SUCCEEDED', 'INCOMPLETE'))!.status, 'INCOMPLETE');
   assert.equal((await merged('SUCCEEDED', undefined))!.status, 'INCOMPLETE');
   assert.equal(await merged(undefined, undefined), undefined);
+});
+
+test('an account has 1000 report groups at most, and the error of a name that is taken stays its own', async () => {
+  await group('first');
+  await sql`insert into codebuild.report_groups
+    select gen_random_uuid(), account, region, 'copy-' || number, type, export_config, tags, status, created_at, modified_at
+    from codebuild.report_groups, generate_series(2, 1000) number`.execute(platform.read);
+  await assert.rejects(group('one-more'), refused('AccountLimitExceededException', /more than 1000 report groups/));
+  await assert.rejects(group('first'), refused('ResourceAlreadyExistsException', /already exists/));
 });
