@@ -4,6 +4,8 @@ import type { XmlElement, XmlHandler } from './xml-reader.ts';
 
 /** The worst one of a test counts. */
 const OUTCOMES: Record<string, CaseStatus> = { error: 'ERROR', failure: 'FAILED', skipped: 'SKIPPED' };
+/** What GoogleTest and CTest say of tests that did not run, in `status` or `result`. */
+const NOT_RUN = new Set(['notrun', 'disabled', 'suppressed', 'skipped']);
 const RANK: CaseStatus[] = ['SUCCEEDED', 'SKIPPED', 'FAILED', 'ERROR'];
 
 export class JUnitReader implements XmlHandler {
@@ -19,7 +21,8 @@ export class JUnitReader implements XmlHandler {
   open({ name, attributes }: XmlElement): void {
     if (name === 'testsuite') this.#suites.push(attributes.get('name') ?? '');
     if (name !== 'testcase') return;
-    this.#status = 'SUCCEEDED';
+    const notRun = [attributes.get('status'), attributes.get('result')].some((text) => NOT_RUN.has(text ?? ''));
+    this.#status = notRun ? 'SKIPPED' : 'SUCCEEDED';
     this.#message = '';
   }
 
@@ -30,7 +33,8 @@ export class JUnitReader implements XmlHandler {
   }
 
   #outcome(status: CaseStatus, attributes: Map<string, string>, text: string): void {
-    if (RANK.indexOf(status) <= RANK.indexOf(this.#status)) return;
+    const worse = RANK.indexOf(status) - RANK.indexOf(this.#status);
+    if (worse < 0 || (worse === 0 && this.#message !== '')) return;
     this.#status = status;
     const message = attributes.get('message') ?? '';
     // Many repeat the message at the head of the trace.
