@@ -127,6 +127,15 @@ test('capture reads the state and leaves it alone, beside a noisy background job
   await machine.remove();
 });
 
+test('what is asked for at once is done one after the other', async () => {
+  const { machine, shell } = await session(['A=1']);
+  await shell.run('c0');
+  const values = await Promise.all([1, 2, 3, 4].map((number) => shell.capture(`sleep 0.0$((5 - ${number})); echo $A-${number}`)));
+  assert.deepEqual(values, ['1-1\n', '1-2\n', '1-3\n', '1-4\n']);
+  await shell.close();
+  await machine.remove();
+});
+
 test('a command cannot forge the end of itself', async () => {
   const { results } = await runAll(["printf '\\036aaaaaaaaaaaaaaaaaaaaaaaa 0\\036'; exit 9"]);
   assert.deepEqual(results, [9]);

@@ -104,6 +104,12 @@ export class BuildShell {
   }
 }
 
+interface Request {
+  mode: 'keep' | 'fresh' | 'peek';
+  file: string;
+  succeeding: boolean;
+}
+
 /** One driver process, for one user. A new one takes over when a command kills it. */
 class Session {
   ended = false;
@@ -114,6 +120,7 @@ class Session {
   readonly #shell: Shell;
   #waiting: PromiseWithResolvers<CommandResult> | undefined;
   #machineLost: MachineLostError | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ShellOptions, user: string | undefined) {
     const mark = randomBytes(12).toString('hex');
@@ -150,8 +157,14 @@ class Session {
       );
   }
 
-  /** Throws MachineLostError when nobody knows what became of the command. */
-  async run(request: { mode: 'keep' | 'fresh' | 'peek'; file: string; succeeding: boolean }): Promise<CommandResult> {
+  /** One after the other, in the order of the calls. Throws MachineLostError when nobody knows what became of the command. */
+  run(request: Request): Promise<CommandResult> {
+    const result = this.#turn.then(() => this.#run(request));
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #run(request: Request): Promise<CommandResult> {
     if (this.ended) return { kind: 'lost', reason: 'the shell has ended', oomKilled: false };
     this.#waiting = Promise.withResolvers();
     const { promise } = this.#waiting;
