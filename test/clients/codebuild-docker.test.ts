@@ -1,6 +1,8 @@
 /** Builds in containers: the project's image, how it is pulled, and what a build finds in it. */
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -138,6 +140,36 @@ describe('CodeBuild on a container engine', { skip: whyNoEngine() }, () => {
     await bench.codebuild.stopBuild({ id: build!.id! });
     const over = await bench.wait(build!.id!);
     assert.equal(over.buildStatus, 'STOPPED');
+    assert.deepEqual(await containers(), []);
+  });
+
+  test('runs a folder in an image without a server, and leaves nothing when it is interrupted', async () => {
+    const folder = path.join(engine.directory, 'folder');
+    mkdirSync(folder);
+    writeFileSync(
+      path.join(folder, 'buildspec.yml'),
+      commands('echo "in $(cat /etc/passwd | tail -n 1)"', 'test -z "$WAIT" || sleep 1000'),
+    );
+    const local = (...args: string[]) => {
+      const main = path.join(import.meta.dirname, '..', '..', 'src', 'main.ts');
+      const child = spawn(process.execPath, [main, 'build', folder, '--image', testImage, ...args], {
+        env: { ...process.env, ...engine.env },
+      });
+      let output = '';
+      const said = Promise.withResolvers<void>();
+      child.stdout.on('data', (chunk) => {
+        output += chunk;
+        if (output.includes('in builder:')) said.resolve();
+      });
+      return { child, said: said.promise, ended: once(child, 'close').then(([code]) => ({ code, output })) };
+    };
+    const { code, output } = await local().ended;
+    assert.deepEqual([code, /in builder:x:1000/.test(output)], [0, true], output);
+    const interrupted = local('-e', 'WAIT=1');
+    await interrupted.said;
+    assert.equal((await containers()).length, 1);
+    interrupted.child.kill('SIGINT');
+    assert.equal((await interrupted.ended).code, 130);
     assert.deepEqual(await containers(), []);
   });
 

@@ -95,10 +95,11 @@ const keeperMs = 2000;
 /** Ends the container with all that runs in it, on purpose, as its status tells later. Idempotent. */
 export async function endContainer(engine: Engine, container: string): Promise<void> {
   await signalContainer(engine, container, 'SIGUSR1');
+  const patience = AbortSignal.timeout(keeperMs);
   try {
-    await ended(engine, container, AbortSignal.timeout(keeperMs));
+    await ended(engine, container, patience);
   } catch (error) {
-    if ((error as Error).name !== 'TimeoutError') throw error;
+    if (!patience.aborted) throw error;
     await signalContainer(engine, container, 'SIGKILL');
     await ended(engine, container);
   }

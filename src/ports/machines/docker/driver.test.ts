@@ -108,6 +108,18 @@ describe('containers', { skip: whyNoEngine() }, () => {
     assert.equal((await readTar(await stopped!.get('file'))).file?.content, 'kept\n');
   });
 
+  test('a machine that holds up what keeps it is stopped all the same', async () => {
+    await using bench = new Bench(subject);
+    const machine = await bench.machine('held');
+    await machine.exec(sh('kill -STOP -1'));
+    await machine.stop(0);
+    await assert.rejects(machine.exec(sh('true')), /is stopped/);
+    assert.deepEqual(
+      (await containers()).map(({ State }) => State),
+      ['exited'],
+    );
+  });
+
   test('containers of others are left alone, and nothing of ours stays', async () => {
     await using bench = new Bench(subject);
     await using other = new Bench(subject);

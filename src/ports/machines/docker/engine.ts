@@ -100,7 +100,12 @@ export class Engine {
     });
     request.on('error', (error) => reject(new EngineLost(`the container engine cannot be reached: ${error.message}`)));
     request.end(JSON.stringify(body));
-    return await promise;
+    const timer = setTimeout(() => request.destroy(new Error('it does not answer')), timeoutMs);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #request(method: string, path: string, { query, headers, signal }: Call, more: Record<string, string>): ClientRequest {
@@ -130,9 +135,12 @@ function within(signal: AbortSignal | undefined): AbortSignal {
 function answerOf(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.on('response', resolve);
-    request.on('error', (error) =>
-      reject(error.name === 'AbortError' ? error : new EngineLost(`the container engine cannot be reached: ${error.message}`)),
-    );
+    request.on('error', (error: Error) => {
+      // Of a signal; its reason tells whether the caller or time was out of patience.
+      const reason = error.name === 'AbortError' ? (error.cause as Error) : error;
+      const askedFor = reason !== error && reason.name !== 'TimeoutError';
+      reject(askedFor ? reason : new EngineLost(`the container engine cannot be reached: ${reason.message}`));
+    });
   });
 }
 

@@ -59,10 +59,11 @@ export class DockerMachine implements Machine {
   async #exec(command: ExecSpec): Promise<ExecResult> {
     const { engine, container, state } = this.#parts;
     const mark = `${this.#parts.mark}x${randomBytes(5).toString('hex')}.`;
+    const before = this.#oom.known;
     const terminate = (graceMs: number, leader: number) => this.#terminate(mark, leader, graceMs, command.user);
     const result = await runExec({ engine, container, mark, env: state.env, workdir, terminate }, command);
     if (!state.memoryLimited || result.exitCode === 0 || this.#stopping) return result;
-    return { ...result, oomKilled: await this.#oom.more() };
+    return { ...result, oomKilled: (await this.#oom.count()) > before };
   }
 
   async put(path: string, tar: Readable): Promise<void> {
@@ -100,7 +101,7 @@ export class DockerMachine implements Machine {
       const mark = ProcessConfig.arguments?.at(-1);
       if (Running && mark?.startsWith(this.#parts.mark)) await this.#terminate(mark, 0, 0, ProcessConfig.user || undefined);
     }
-    if (this.#parts.state.memoryLimited) await this.#oom.more();
+    if (this.#parts.state.memoryLimited) await this.#oom.count();
   }
 
   async #stop(graceMs: number): Promise<void> {

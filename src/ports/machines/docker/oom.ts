@@ -16,12 +16,15 @@ export class OomCounter {
     this.#container = container;
   }
 
-  /** Whether there were more since it was last asked. False too when that cannot be found out. */
-  async more(): Promise<boolean> {
-    const before = this.#known;
+  /** As it was last asked. */
+  get known(): number {
+    return this.#known;
+  }
+
+  /** As it is now; where that cannot be found out, as it was. */
+  async count(): Promise<number> {
     const text = await runInside(this.#engine, this.#container, oomKills);
-    const count = Number(text?.trim() || before);
-    this.#known = count;
-    return count > before;
+    this.#known = Number(text?.trim() || this.#known);
+    return this.#known;
   }
 }
