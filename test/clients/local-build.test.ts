@@ -137,3 +137,28 @@ reports:
   );
   assert.deepEqual(await readdir(temporary), []);
 });
+
+test('on a terminal there are colours, unless the user wants none', async () => {
+  await buildspec("version: 0.2\nphases: {build: {commands: ['echo said', 'exit 3']}}\n");
+  const main = path.join(import.meta.dirname, '../../src/main.ts');
+  const command = [process.execPath, main, 'build', source, '--machines', 'process'].map((word) => `'${word}'`).join(' ');
+  const onTerminal = async (env: Record<string, string>) => {
+    // util-linux's script gives its command a terminal.
+    const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      env: { ...cleanEnvironment(), TMPDIR: temporary, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    const [code] = await once(child, 'close');
+    assert.equal(code, 1, output);
+    return output.replaceAll('\r', '');
+  };
+  const coloured = await onTerminal({});
+  assert.match(coloured, /^\x1b\[2m\[Container\] .*Running command echo said\x1b\[0m$/m);
+  assert.match(coloured, /^said$/m);
+  assert.match(coloured, /^BUILD +\x1b\[31mFAILED +\x1b\[0m +\d+\.\d s /m);
+  assert.match(coloured, /^INSTALL +\x1b\[32mSUCCEEDED/m);
+  assert.match(coloured, /\x1b\[31mBuild FAILED\x1b\[0m$/m);
+  assert.doesNotMatch(await onTerminal({ NO_COLOR: '1' }), /\x1b/);
+});
