@@ -115,7 +115,7 @@ describe('the AWS CLI version 2', { skip: hasTail ? false : 'it is not installed
     child = spawn('/usr/bin/aws', args, { env: { ...server.env, PYTHONUNBUFFERED: '1' }, stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
     const next = async (wanted: string): Promise<void> => {
-      for (;;) if ((await lines.next()).value.endsWith(wanted)) return;
+      for (;;) if ((await lines.next()).value?.endsWith(wanted)) return;
     };
     await write('other', 'web-1', 'first line');
     await next('first line');

@@ -20,7 +20,7 @@ function useOf(group: Place): KeyUse {
   return { service: SERVICE, region: group.region, context: { 'aws:logs:arn': groupArn(group, group.name) } };
 }
 
-function asItself(ctx: RequestContext, group: Place) {
+function asItself(ctx: Pick<RequestContext, 'aws' | 'signals'>, group: Place) {
   return { aws: ctx.aws, signals: ctx.signals, principal: servicePrincipal(SERVICE, group.account) };
 }
 
@@ -42,7 +42,7 @@ export async function newGroupKey(ctx: RequestContext, group: Place & Pick<Group
 }
 
 /** Opens data keys of a group by their ids; AccessDeniedException while the KMS key is closed. */
-export function keyOpener(ctx: RequestContext, group: GroupRow): (id: string) => Promise<Buffer> {
+export function keyOpener(ctx: Pick<RequestContext, 'aws' | 'signals' | 'read'>, group: GroupRow): (id: string) => Promise<Buffer> {
   const rows = new Map<string, Promise<DataKeyRow>>();
   const find = (id: string): Promise<DataKeyRow> => {
     const row = rows.get(id) ?? ctx.read.selectFrom('logs.data_keys').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
@@ -77,7 +77,7 @@ interface Named {
   resourceIdentifier?: string | undefined;
 }
 
-/** Results of queries, which have keys too on AWS, are not here. */
+/** Results of queries, which can have such keys too on AWS, are always under the master key. */
 function groupOf(ctx: RequestContext, { logGroupName, resourceIdentifier }: Named): string {
   if ((logGroupName === undefined) === (resourceIdentifier === undefined)) {
     throw new AwsError('InvalidParameterException', 'Exactly one of logGroupName and resourceIdentifier must be specified.');
@@ -96,7 +96,7 @@ export const associateKmsKey = operation('logs', 'AssociateKmsKey', {
     });
     return {};
   },
-  partial: 'of log groups; there are no results of queries',
+  partial: 'of log groups; results of queries are under the master key',
 });
 
 export const disassociateKmsKey = operation('logs', 'DisassociateKmsKey', {
@@ -108,5 +108,5 @@ export const disassociateKmsKey = operation('logs', 'DisassociateKmsKey', {
     );
     return {};
   },
-  partial: 'of log groups; there are no results of queries',
+  partial: 'of log groups; results of queries are under the master key',
 });

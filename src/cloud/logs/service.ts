@@ -4,6 +4,9 @@ import { associateKmsKey, disassociateKmsKey } from './encryption.ts';
 import { filterLogEvents } from './filter-events.ts';
 import { getLogEvents } from './get-events.ts';
 import * as groups from './groups.ts';
+import * as queries from './insights/queries.ts';
+import * as records from './insights/records.ts';
+import { QUERY_KIND, queryReconciler } from './insights/run-query.ts';
 import { startLiveTail } from './live-tail.ts';
 import { purge, retention } from './purge.ts';
 import { putLogEvents } from './put-events.ts';
@@ -26,6 +29,12 @@ export const logs = defineService('logs', {
     getLogEvents,
     filterLogEvents,
     startLiveTail,
+    startQuery: queries.startQuery,
+    getQueryResults: queries.getQueryResults,
+    stopQuery: queries.stopQuery,
+    describeQueries: queries.describeQueries,
+    getLogRecord: records.getLogRecord,
+    getLogGroupFields: records.getLogGroupFields,
     tagResource: tags.tagResource,
     untagResource: tags.untagResource,
     listTagsForResource: tags.listTagsForResource,
@@ -33,7 +42,7 @@ export const logs = defineService('logs', {
     untagLogGroup: tags.untagLogGroup,
     listTagsLogGroup: tags.listTagsLogGroup,
   },
-  reconcilers: { 'logs.purge': purge, 'logs.retention': retention },
+  reconcilers: { 'logs.purge': purge, 'logs.retention': retention, [QUERY_KIND]: queryReconciler },
   schema: new URL('./schema/', import.meta.url),
   validationErrors: 'InvalidParameterException',
 });

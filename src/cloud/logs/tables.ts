@@ -62,12 +62,39 @@ interface ChunkTable extends Omit<ChunkRow, 'id'> {
   id: Generated<number>;
 }
 
+export interface QueryRow {
+  id: string;
+  account: string;
+  region: string;
+  principal: string;
+  groups: string[];
+  group_names: string[];
+  query: string;
+  start_at: number;
+  end_at: number;
+  row_limit: number | null;
+  status: 'Scheduled' | 'Running' | 'Complete' | 'Failed' | 'Cancelled' | 'Timeout';
+  created_at: number;
+  ended_at: number | null;
+  statistics: { recordsMatched?: number; recordsScanned?: number; bytesScanned?: number };
+  problem: string | null;
+  results: string | null;
+}
+
+interface QueryTable extends Omit<QueryRow, 'ended_at' | 'statistics' | 'problem' | 'results'> {
+  ended_at: Generated<number | null>;
+  statistics: import('kysely').ColumnType<QueryRow['statistics'], string | undefined, string>;
+  problem: Generated<string | null>;
+  results: Generated<string | null>;
+}
+
 declare module '../../platform/platform.ts' {
   interface Tables {
     'logs.groups': GroupTable;
     'logs.streams': StreamTable;
     'logs.chunks': ChunkTable;
     'logs.data_keys': DataKeyRow;
+    'logs.queries': QueryTable;
     'logs.purges': { stream_id: string };
   }
 }
