@@ -121,6 +121,7 @@ export function notInEffect({ definition }: Work, { image }: Machine): string[] 
       ? [`Commands run with the tools of this host; the image ${environment.image} is not used`]
       : [];
   if (environment?.privilegedMode && image === undefined) lines.push('Privileged mode has no effect in this installation');
+  if (environment?.certificate) lines.push('The certificate of the project is not installed');
   if (cache?.type === 'LOCAL' && cache.modes?.includes('LOCAL_DOCKER_LAYER_CACHE'))
     lines.push('Docker layers are not kept for the next build');
   return lines;
