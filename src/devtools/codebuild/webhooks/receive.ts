@@ -21,6 +21,8 @@ import type { WebhookOrigin, WebhookRow } from './tables.ts';
 
 /** So long a provider may send the same delivery again. */
 const REMEMBERED_MS = 7 * 86_400_000;
+/** Characters. */
+const MAX_VARIABLE = 4096;
 
 export interface DeliveryAnswer {
   status: number;
@@ -159,8 +161,13 @@ function originOf(event: WebhookEvent): WebhookOrigin {
     CODEBUILD_WEBHOOK_PREV_COMMIT: event.previous,
     CODEBUILD_WEBHOOK_MERGE_COMMIT: event.mergeCommit,
   };
-  const told = Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined && !entry[1].includes('\0'));
+  const told = Object.entries(variables).filter((entry): entry is [string, string] => isVariable(entry[1]));
   return { variables: Object.fromEntries(told), commit: event.commit };
+}
+
+/** What no environment could hold is left out; no reference is that long. */
+function isVariable(value: string | undefined): boolean {
+  return value !== undefined && value.length <= MAX_VARIABLE && !value.includes('\0');
 }
 
 const SENDERS: Record<ServerType, string> = {
