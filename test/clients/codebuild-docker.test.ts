@@ -76,6 +76,15 @@ describe('CodeBuild on a container engine', { skip: whyNoEngine() }, () => {
     assert.match(await bench.log(build), /BusyBox/);
   });
 
+  test('keeps a cache from one container to the next', async () => {
+    const work =
+      'cat kept/file /root/.kept/file 2>/dev/null || echo nothing; mkdir -p kept /root/.kept; echo mine >kept/file; echo theirs >/root/.kept/file';
+    const spec = `${commands(work)}cache:\n  paths: ['kept/**/*', '/root/.kept/**/*']\n`;
+    await bench.project('cached', spec, { environment, cache: { type: 'S3', location: `${bench.bucket}/cache` } });
+    assert.match(await bench.log(await bench.build('cached')), /^nothing$/m);
+    assert.match(await bench.log(await bench.build('cached')), /^mine\ntheirs$/m);
+  });
+
   test('tells why an image cannot be pulled', async () => {
     await bench.project('unreachable', commands('true'), { environment: { ...environment, image: '127.0.0.1:1/none/app:1' } });
     const build = await bench.build('unreachable');
