@@ -8,7 +8,7 @@ import { createContext } from './context.ts';
 import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
 import { record } from './record.ts';
 import { remoteClients } from './remote.ts';
-import { innerSteps } from './steps.ts';
+import { innerSteps, take } from './steps.ts';
 
 /** A kept session is renewed this long before it expires. */
 const RENEW_MS = 5 * 60_000;
@@ -53,7 +53,7 @@ export function createClients(gateway: Gateway): AwsClients {
     if (!exchange.entry) throw new AwsError('NotImplementedException', `Penstock does not have the service "${service}".`, { status: 501 });
     exchange.context = createContext(exchange, true, via);
     try {
-      for (const step of innerSteps) await step(exchange);
+      await take(innerSteps, exchange);
     } catch (error) {
       exchange.error = error as Error;
       throw error;

@@ -7,7 +7,7 @@ import { loadModel } from '../platform/model.ts';
 import { doors } from './doors/index.ts';
 import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
 import { record } from './record.ts';
-import { encodeFailure, steps } from './steps.ts';
+import { encodeFailure, steps, take } from './steps.ts';
 
 /** Pushes and uploads take long; a silent connection does not. */
 const IDLE_MS = 10 * 60_000;
@@ -53,7 +53,7 @@ function noSchemas(): never {
 async function answer(gateway: Gateway, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const exchange = createExchange(gateway, toCall(request.raw, request.protocol === 'https'));
   try {
-    for (const step of steps) await step(exchange);
+    await take(steps, exchange);
   } catch (error) {
     exchange.error = error as Error;
     encodeFailure(exchange, loadModel('s3'));

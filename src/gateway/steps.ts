@@ -1,6 +1,7 @@
 /** The way of every AWS API request, in order. The in-process client enters at `validate`. */
 import type { Readable, Transform } from 'node:stream';
 import { checkDocument } from '../cloud/s3/checksums.ts';
+import { isUnstorable } from '../platform/database/unstorable.ts';
 import { AwsError } from '../platform/errors.ts';
 import { type ServiceModel, signingName } from '../platform/model.ts';
 import { UNSIGNED } from '../platform/principal.ts';
@@ -22,7 +23,7 @@ import { contentHashCheck } from './payload.ts';
 import { codecFor, takesStream } from './protocols/index.ts';
 import { claimedScope, queryParameter } from './signature.ts';
 import { authenticate as verifySignature } from './sigv4.ts';
-import { compileValidator, violationError } from './validate.ts';
+import { compileValidator, unstorableError, violationError } from './validate.ts';
 import { virtualHostBucket } from './virtual-host.ts';
 
 export const steps: Step[] = [
@@ -43,6 +44,15 @@ export const steps: Step[] = [
 
 /** What the in-process client runs: the same rules, no wire. */
 export const innerSteps: Step[] = [requireOperation, validate, authorize, handle];
+
+export async function take(list: Step[], exchange: Exchange): Promise<void> {
+  try {
+    for (const step of list) await step(exchange);
+  } catch (error) {
+    const { entry } = exchange;
+    throw entry?.service && isUnstorable(error) ? unstorableError(entry.service.validationErrors, entry.model) : error;
+  }
+}
 
 function streams(exchange: Exchange): boolean {
   const { entry, operationName } = exchange;

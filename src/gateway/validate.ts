@@ -2,7 +2,7 @@
 import type { ServiceModel, Shape, ShapeRef } from '../platform/model.ts';
 import { wholeStringMatcher } from './patterns.ts';
 
-export { violationError } from './validation-errors.ts';
+export { unstorableError, violationError } from './validation-errors.ts';
 
 export type ViolationKind = 'required' | 'enum' | 'length' | 'range' | 'pattern';
 

@@ -117,3 +117,12 @@ export function violationError(style: ValidationStyle, model: ServiceModel, oper
   const code = style === 'named' ? (namedError(model, operationName, first) ?? 'ValidationException') : style;
   return new AwsError(code, validationMessage(violations), { status: 400 });
 }
+
+const UNSTORABLE = 'A value contains a character that is not supported: NUL, or half of a surrogate pair';
+
+/** Of a text that no model forbids and that nothing could be done with. */
+export function unstorableError(style: ValidationStyle, model: ServiceModel): AwsError {
+  if (model.metadata.serviceId === 'S3') return new AwsError('InvalidArgument', UNSTORABLE, { status: 400 });
+  if (model.metadata.serviceId === 'SQS') return new AwsError('InvalidParameterValueException', UNSTORABLE, { status: 400 });
+  return new AwsError(style === 'named' ? 'ValidationException' : style, UNSTORABLE, { status: 400 });
+}

@@ -106,6 +106,19 @@ const broken: [why: string, change: Partial<CreateProjectCommandInput>][] = [
   ['a time-out of 4 minutes', { timeoutInMinutes: 4 }],
   ['a role of another account', { serviceRole: 'arn:aws:iam::999999999999:role/x' }],
   ['a role that is no ARN', { serviceRole: 'builds' }],
+  ['a tag without a key', { tags: [{ value: 'v' }] }],
+  [
+    'the same tag twice',
+    {
+      tags: [
+        { key: 'k', value: '1' },
+        { key: 'k', value: '2' },
+      ],
+    },
+  ],
+  ['a tag of AWS’s own', { tags: [{ key: 'aws:k', value: 'v' }] }],
+  ['a description with a NUL', { description: 'a\0b' }],
+  ['a description with half of a surrogate pair', { description: 'a\ud800b' }],
 ];
 for (const [why, change] of broken) {
   test(`refused with InvalidInputException: ${why}`, async () => {
@@ -114,6 +127,13 @@ for (const [why, change] of broken) {
     assert.deepEqual(projectsNotFound, ['broken'], 'nothing was made');
   });
 }
+
+test('names that nothing can have are wrong input, not a failure', async () => {
+  await bench.project('nameable', commands('true'));
+  await assert.rejects(codebuild.batchGetProjects({ names: ['a\0b'] }), fails('InvalidInputException', /character that is not supported/));
+  await assert.rejects(codebuild.batchGetFleets({ names: ['a\0b'] }), fails('InvalidInputException', /character that is not supported/));
+  await assert.rejects(codebuild.startBuild({ projectName: 'a\0b' }), fails('InvalidInputException', /character that is not supported/));
+});
 
 test('a role that CodeBuild may not assume is refused in CodeBuild’s words', async () => {
   const message = /^CodeBuild is not authorized to perform: sts:AssumeRole on service role\. Please verify that: 1\)/;
