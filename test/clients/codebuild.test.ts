@@ -129,6 +129,11 @@ test('the same idempotency token is the same build, with other parameters an err
   );
   await bench.wait(both[0]!.build!.id!);
   assert.equal((await codebuild.listBuildsForProject({ projectName: 'idempotent' })).ids!.length, 1);
+  await codebuild.batchDeleteBuilds({ ids: [both[0]!.build!.id!] });
+  await assert.rejects(
+    codebuild.startBuild({ projectName: 'idempotent', idempotencyToken }),
+    fails('InvalidInputException', /has been deleted since/),
+  );
 });
 
 test('a running build stops at once, with all that it started', async () => {

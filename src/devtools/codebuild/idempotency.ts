@@ -10,7 +10,8 @@ const TOKEN_MS = 5 * 60_000;
 /** What a call begins; its id is what the token stands for. */
 interface Begun<Row> {
   start(): Promise<Row>;
-  find(id: string): Promise<Row>;
+  /** Undefined when it was deleted since. */
+  find(id: string): Promise<Row | undefined>;
 }
 
 /** With a token that was used in the last five minutes the same call gives the same build, another call is an error. */
@@ -42,7 +43,10 @@ export async function once<Row extends { id: string }>(
     .executeTakeFirstOrThrow();
   if (!claimed) {
     if (row.request_hash !== request_hash) throw invalid('The idempotency token was used by another request with different parameters');
-    return find(row.build);
+    const known = await find(row.build);
+    // Beginning once more would do what the token is there to prevent.
+    if (!known) throw invalid('The idempotency token was used by a request that began what has been deleted since');
+    return known;
   }
   const begun = await start();
   await tx.sql

@@ -93,8 +93,8 @@ interface NewBuild {
   webhook?: WebhookOrigin | null;
 }
 
-function findBuild(tx: Transaction, id: string): Promise<BuildRow> {
-  return tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+function findBuild(tx: Transaction, id: string): Promise<BuildRow | undefined> {
+  return tx.sql.selectFrom('codebuild.builds').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /** In the transaction of whoever starts it, so that a build is either queued with its events or not there. */

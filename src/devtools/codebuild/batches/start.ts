@@ -49,8 +49,8 @@ export const startBuildBatch = operation('codebuild', 'StartBuildBatch', {
   },
 });
 
-function findBatch(tx: Transaction, id: string): Promise<BatchRow> {
-  return tx.sql.selectFrom('codebuild.build_batches').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+function findBatch(tx: Transaction, id: string): Promise<BatchRow | undefined> {
+  return tx.sql.selectFrom('codebuild.build_batches').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
 /** The same batch again, with its builds of before as the prior ones. */

@@ -30,7 +30,7 @@ export const startSandbox = operation('codebuild', 'StartSandbox', {
         { sandbox: name },
         {
           start: () => queueSandbox(tx, ctx, name),
-          find: (id) => tx.sql.selectFrom('codebuild.sandboxes').selectAll().where('id', '=', id).executeTakeFirstOrThrow(),
+          find: (id) => tx.sql.selectFrom('codebuild.sandboxes').selectAll().where('id', '=', id).executeTakeFirst(),
         },
       ),
     );
