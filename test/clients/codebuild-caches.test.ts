@@ -4,6 +4,7 @@ import { existsSync, readdirSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ProjectCache } from '@aws-sdk/client-codebuild';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { type BuildBench, buildBench, commands, phaseLines, zipOf } from '../support/codebuild.ts';
 import { noSandbox } from '../support/machine.ts';
@@ -24,7 +25,7 @@ before(async () => {
 });
 after(() => server.stop());
 
-const custom = { type: 'LOCAL', modes: ['LOCAL_CUSTOM_CACHE'] } as const;
+const custom: ProjectCache = { type: 'LOCAL', modes: ['LOCAL_CUSTOM_CACHE'] };
 const cached = (paths: string[], ...lines: string[]) => `${commands(...lines)}cache:\n  paths: ${JSON.stringify(paths)}\n`;
 
 async function run(project: string, buildspecOverride?: string): Promise<string> {
