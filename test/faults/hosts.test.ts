@@ -12,9 +12,12 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CloudWatchLogs } from '@aws-sdk/client-cloudwatch-logs';
 import { type Build, CodeBuild } from '@aws-sdk/client-codebuild';
+import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { EventBridge } from '@aws-sdk/client-eventbridge';
 import { S3 } from '@aws-sdk/client-s3';
+import { git } from '../../src/git/client.ts';
 import { type BuildBench, buildBench, commands, phaseLines } from '../support/codebuild.ts';
+import { signGit, withCredentials } from '../support/git.ts';
 import { createNetwork, type Host, noNetwork, type TestNetwork } from '../support/network.ts';
 import { startPostgresOn } from '../support/postgres.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -199,9 +202,19 @@ describe('on several hosts', { skip: noNetwork() }, () => {
     await bench.s3.putObject({ Bucket: bench.bucket, Key: 'shared', Body: 'x'.repeat(100_000) });
     const { Body } = await new S3(apis[1]!.server.client).getObject({ Bucket: bench.bucket, Key: 'shared' });
     assert.equal((await Body!.transformToString()).length, 100_000);
+    const [pushed, cloned] = apis.map(({ server }) => server);
+    await new CodeCommit(pushed!.client).createRepository({ repositoryName: 'shared' });
+    const url = (server: TestServer) => `${server.endpoint}/v1/repos/shared`;
+    const env = (server: TestServer) => withCredentials(signGit(server, 'shared'));
+    await git(home, ['init', '-q', 'work']);
+    const work = path.join(home, 'work');
+    await git(work, ['commit', '-q', '--allow-empty', '-m', 'first']);
+    await git(work, ['push', '-q', url(pushed!), 'HEAD:main'], env(pushed!));
+    await git(home, ['clone', '-q', '--branch', 'main', url(cloned!), 'clone'], env(cloned!));
+    assert.equal(await git(path.join(home, 'clone'), ['rev-parse', 'HEAD']), await git(work, ['rev-parse', 'HEAD']));
     for (const { dataDir } of [...apis, ...workers]) assert.equal(existsSync(path.join(dataDir, 'blobs')), false);
-    const { KeyCount } = await new S3(store.client).listObjectsV2({ Bucket: 'blobs', Prefix: 'installation/s3/' });
-    assert.equal(KeyCount, 1);
+    const { Contents } = await new S3(store.client).listObjectsV2({ Bucket: 'blobs' });
+    assert.deepEqual(Contents!.map(({ Key }) => Key!.split('/').slice(0, 2).join('/')).sort(), ['installation/git', 'installation/s3']);
   });
 
   test('a worker is cut off: its builds end, the others go on, and when it is back it gives up what is no longer its own', async () => {
