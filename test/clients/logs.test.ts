@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import {
   CloudWatchLogsClient,
+  CreateExportTaskCommand,
   CreateLogGroupCommand,
   CreateLogStreamCommand,
   DeleteLogGroupCommand,
@@ -18,7 +19,6 @@ import {
   PutLogEventsCommand,
   PutRetentionPolicyCommand,
   paginateFilterLogEvents,
-  StartQueryCommand,
   TagLogGroupCommand,
   TagResourceCommand,
   UntagLogGroupCommand,
@@ -218,9 +218,9 @@ describe('CloudWatch Logs by the SDK', () => {
   });
 
   test('what is not there yet says so', async () => {
-    const query = new StartQueryCommand({ logGroupName: 'x', startTime: 0, endTime: 1, queryString: 'fields @message' });
+    const task = new CreateExportTaskCommand({ logGroupName: 'x', from: 0, to: 1, destination: 'bucket' });
     await assert.rejects(
-      logs.send(query),
+      logs.send(task),
       (error: any) => error.$metadata.httpStatusCode === 501 && error.name === 'NotImplementedException',
     );
   });

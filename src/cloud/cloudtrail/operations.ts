@@ -64,6 +64,9 @@ const DATA: Record<string, Record<string, string>> = {
       'ChangeMessageVisibilityBatch',
     ].map((name) => [name, 'AWS::SQS::Queue']),
   ),
+  cloudwatch: Object.fromEntries(
+    ['PutMetricData', 'GetMetricData', 'GetMetricStatistics', 'ListMetrics'].map((name) => [name, 'AWS::CloudWatch::Metric']),
+  ),
   events: { PutEvents: 'AWS::Events::EventBus' },
   logs: Object.fromEntries(['PutLogEvents', 'GetLogEvents', 'FilterLogEvents'].map((name) => [name, 'AWS::Logs::LogGroup'])),
 };

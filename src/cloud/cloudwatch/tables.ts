@@ -16,7 +16,6 @@ export interface MetricsTable {
   dimensions: JSONColumnType<Dimension[]>;
   last_at: number;
 }
-export type MetricRow = Selectable<MetricsTable>;
 
 export interface PointsTable {
   metric: string;
