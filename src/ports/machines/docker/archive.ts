@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { pack } from 'tar-stream';
 import { sift } from '../sift.ts';
 import { type Engine, EngineError, textOf } from './engine.ts';
 
@@ -52,6 +53,13 @@ export async function putArchive(engine: Engine, container: string, path: string
   };
   const below = { there, missing };
   await upload(engine, container, sift(archive, { below, onDirectory: async (names) => void (await look(names)) }));
+}
+
+/** With what is above it. Nothing happens when it is there. */
+export async function makeDirectory(engine: Engine, container: string, path: string): Promise<void> {
+  const nothing = pack();
+  nothing.finalize();
+  await putArchive(engine, container, path, nothing as unknown as Readable);
 }
 
 /** As far as a path leads to directories that are there, free of links, which are followed as inside; and the names that are not there. */

@@ -19,6 +19,9 @@ export interface ContainerState {
 /** Absolute, inside; the engine makes it. */
 export const workdir = '/work';
 
+/** Of root, who runs the commands; absolute, inside. */
+export const home = '/root';
+
 /** With this status the keeper leaves when the machine is stopped on purpose; anything else is an accident, and adopt starts it again. */
 export const stoppedStatus = 41;
 

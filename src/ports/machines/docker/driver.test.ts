@@ -34,6 +34,7 @@ describe('containers', { skip: whyNoEngine() }, () => {
   test("a command runs as a user of the image, and what that user's daemons are ends with it", async () => {
     await using bench = new Bench(subject);
     const machine = await bench.machine('user');
+    assert.equal((await finish(machine, sh('cd && pwd && echo x >file'))).stdout, '/root\n', 'root has a home even if the image has none');
     const told = await finish(machine, { ...sh('id -u; echo $HOME; touch /etc/x 2>&1 || echo denied'), user: 'builder' });
     assert.match(told.stdout, /^1000\n\/tmp\n.*denied\n$/s);
     const stop = new AbortController();

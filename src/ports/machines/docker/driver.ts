@@ -1,6 +1,6 @@
 import type { Capabilities, Machine, MachineDriver, MachineSpec } from '../port.ts';
-import { isInContainer } from './archive.ts';
-import { type ContainerState, containerOf, type InspectedContainer, labels, removeContainer, stoppedStatus } from './container.ts';
+import { isInContainer, makeDirectory } from './archive.ts';
+import { type ContainerState, containerOf, home, type InspectedContainer, labels, removeContainer, stoppedStatus } from './container.ts';
 import { type Engine, EngineError, EngineLost } from './engine.ts';
 import { type InspectedImage, provideImage } from './images.ts';
 import { DockerMachine } from './machine.ts';
@@ -59,8 +59,7 @@ export class DockerDriver implements MachineDriver {
     };
     const container = await this.#createContainer(spec, image, state);
     try {
-      if (!(await isInContainer(this.#engine, container, '/bin/sh')))
-        throw new Error(`the image ${spec.image.name} has no /bin/sh, which commands need`);
+      await this.#prepare(container, spec.image.name);
       await this.#engine.call('POST', `/containers/${container}/start`);
       signal?.throwIfAborted();
       return this.#machine(spec.id, container, state, false);
@@ -90,6 +89,13 @@ export class DockerDriver implements MachineDriver {
       query: { all: 'true', filters },
     });
     for (const { Id, Labels } of containers) if (!claimed.has(Labels[labels.machine] ?? '')) await removeContainer(this.#engine, Id);
+  }
+
+  /** What every machine has, whatever its image holds: a shell, or it is none; a home. */
+  async #prepare(container: string, image: string): Promise<void> {
+    const [shell, itsHome] = await Promise.all(['/bin/sh', home].map((path) => isInContainer(this.#engine, container, path)));
+    if (!shell) throw new Error(`the image ${image} has no /bin/sh, which commands need`);
+    if (!itsHome) await makeDirectory(this.#engine, container, home);
   }
 
   async #createContainer(spec: MachineSpec, image: InspectedImage, state: ContainerState): Promise<string> {

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type ExecResult, type ExecSpec, ExecStartError } from '../port.ts';
 import { Report } from '../report.ts';
 import { endOf } from '../signals.ts';
-import type { InspectedExec } from './container.ts';
+import { home, type InspectedExec } from './container.ts';
 import { type Engine, EngineError, EngineLost } from './engine.ts';
 import { FrameReader } from './frames.ts';
 import { entryOf } from './stage-variables.ts';
@@ -40,7 +40,7 @@ function removed(error: unknown): InspectedExec {
  */
 export async function runExec(surroundings: Surroundings, command: ExecSpec): Promise<ExecResult> {
   const report = new Report(randomBytes(12).toString('hex'));
-  const own: Record<string, string> = command.user === undefined ? { HOME: '/root' } : {};
+  const own: Record<string, string> = command.user === undefined ? { HOME: home } : {};
   const entry = entryOf(command, { ...own, ...surroundings.env, ...command.env }, surroundings.workdir, report.token, surroundings.mark);
   if (command.signal?.aborted) return { exitCode: null, signal: null, oomKilled: false, aborted: true };
   const execution = new Execution(surroundings, command, report);

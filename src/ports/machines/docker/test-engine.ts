@@ -147,7 +147,7 @@ export class TestEngine implements AsyncDisposable {
 }
 
 function makeBusyboxRoot(root: string): void {
-  for (const directory of ['bin', 'etc', 'tmp', 'root', 'usr/bin']) mkdirSync(join(root, directory), { recursive: true });
+  for (const directory of ['bin', 'etc', 'tmp', 'usr/bin']) mkdirSync(join(root, directory), { recursive: true });
   chmodSync(join(root, 'tmp'), 0o1777);
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\nbuilder:x:1000:1000:builder:/tmp:/bin/sh\n');
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path))!;
