@@ -207,6 +207,25 @@ test('the source cache: the next build fetches only what is new, and a damaged o
   assert.match(await run('source-0'), /Restored the git objects[\s\S]*^tree: onetwothree/m);
 });
 
+test('an S3 cache under a key: of these paths, never changed, and shared by those who name one namespace', async () => {
+  const spec = (key: string, paths = '[deps]') =>
+    `${commands('cat deps/made 2>/dev/null || echo none', 'mkdir -p deps; echo "$CODEBUILD_BUILD_ID" | cut -d: -f1 >deps/made; echo x >lock')}cache: {key: "${key}", paths: ${paths}}\n`;
+  const cache = (cacheNamespace?: string): ProjectCache => ({ type: 'S3', location: `${bench.bucket}/shared`, cacheNamespace });
+  await bench.project('s3-first', spec('k'), { cache: cache('team') });
+  await bench.project('s3-second', spec('k'), { cache: cache('team') });
+  await bench.project('s3-other', spec('k'), { cache: cache() });
+  assert.match(await run('s3-first'), /^none$/m);
+  assert.match(await run('s3-second'), /^s3-first$[\s\S]*Cache k exists already and is kept as it is/m);
+  assert.match(await run('s3-first'), /^s3-first$/m);
+  assert.match(await run('s3-other'), /^none$/m);
+  assert.match(await run('s3-second', spec('k', "['deps/**/*']")), /^none$/m, 'other paths are another cache');
+  const hashed = 'h-$(codebuild-hash-files lock 2>/dev/null || echo nothing)';
+  const logged = await run('s3-first', spec(hashed));
+  // The build makes the file that the key asks for, and the key stays what it was.
+  assert.match(logged, /Stored the cache as s3:\/\/.*\/shared\/team\/[0-9a-f]{16}\/h-/);
+  assert.match(await run('s3-second', spec(hashed)), /^s3-first$/m);
+});
+
 test('a server that is killed while it stores a cache leaves none, and nothing beside it', async () => {
   const spec = cached(['deps'], '[ -d deps ] && echo warm; mkdir -p deps; for i in $(seq 3000); do echo $i >deps/$i; done');
   await bench.project('killed', spec, { cache: custom });

@@ -45,16 +45,17 @@ export async function dropArchive(platform: Platform, build: Owner, name: string
   await rm(fileOf(platform, build, name), { force: true });
 }
 
-export class TooLarge extends Error {
-  override readonly name = 'TooLarge';
+/** The message says why, for the build's log. */
+export class NotKept extends Error {
+  override readonly name = 'NotKept';
 }
 
-/** `directory`: on the host, of this build alone. Throws TooLarge when all caches together may not take so much. */
+/** `directory`: on the host, of this build alone. Throws NotKept. */
 export async function keepArchive(platform: Platform, build: Owner, name: string, tar: Readable, directory: string): Promise<void> {
   const aside = path.join(directory, `${name}.tar`);
   try {
     await pipeline(tar, bounded(platform.config.buildCacheBytes), createWriteStream(aside, { flush: true }));
-    if (!(await isCurrent(platform, build))) return;
+    if (!(await isCurrent(platform, build))) throw new NotKept('the project is gone, or its cache was invalidated meanwhile');
     const file = fileOf(platform, build, name);
     await mkdir(path.dirname(file), { recursive: true });
     await rename(aside, file);
@@ -69,7 +70,7 @@ function bounded(limit: number): Transform {
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       size += chunk.length;
-      if (size > limit) done(new TooLarge(`it is larger than ${limit} bytes`));
+      if (size > limit) done(new NotKept(limit === 0 ? 'this installation keeps none' : `it is larger than ${limit} bytes`));
       else done(null, chunk);
     },
   });
@@ -93,12 +94,13 @@ async function trim(platform: Platform): Promise<void> {
 
 async function listArchives(folder: string): Promise<{ file: string; size: number; usedMs: number }[]> {
   const archives = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const file = path.join(entry.parentPath, entry.name);
-    // Another build may have dropped it by now.
-    const found = await stat(file).catch(() => undefined);
-    if (found) archives.push({ file, size: found.size, usedMs: found.mtimeMs });
+  for (const owner of await readdir(folder)) {
+    // Others drop what they find too many meanwhile.
+    for (const name of await readdir(path.join(folder, owner)).catch(() => [])) {
+      const file = path.join(folder, owner, name);
+      const found = await stat(file).catch(() => undefined);
+      if (found) archives.push({ file, size: found.size, usedMs: found.mtimeMs });
+    }
   }
   return archives;
 }
