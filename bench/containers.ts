@@ -31,7 +31,7 @@ function clockOf(text: string): number {
 
 export async function benchContainers(rounds: number): Promise<Section> {
   const columns = ['what', 'median', 'p95', 'budget', ''];
-  const reason = whyNoEngine();
+  const reason = await whyNoEngine();
   if (reason) return { title: 'Containers', columns, rows: [[reason, '', '', '', '']], notes: [] };
   await using engine = await TestEngine.start();
   const docker = await times(rounds, () => dockerRun(engine));

@@ -15,7 +15,7 @@ import { startServer, type TestServer } from '../support/server.ts';
 
 const environment = { type: 'LINUX_CONTAINER', image: testImage, computeType: 'BUILD_GENERAL1_SMALL' } as const;
 
-describe('CodeBuild on a container engine', { skip: whyNoEngine() }, () => {
+describe('CodeBuild on a container engine', { skip: await whyNoEngine() }, () => {
   let engine: TestEngine;
   let server: TestServer;
   let bench: BuildBench;

@@ -6,7 +6,7 @@ import { createDockerMachines } from './index.ts';
 import { TestEngine, testImage, whyNoEngine } from './test-engine.ts';
 
 // Much of their time is waiting for the engine.
-describe('machines: docker', { skip: whyNoEngine(), concurrency: 4 }, () => {
+describe('machines: docker', { skip: await whyNoEngine(), concurrency: 4 }, () => {
   let engine: TestEngine;
   let subject: Subject;
   before(async () => {

@@ -16,7 +16,7 @@ function subjectOf(env: NodeJS.ProcessEnv): Subject {
 }
 
 /** What the contract does not say: how containers are made, found again and told from those of others. */
-describe('containers', { skip: whyNoEngine() }, () => {
+describe('containers', { skip: await whyNoEngine() }, () => {
   let engine: TestEngine;
   let subject: Subject;
   before(async () => {

@@ -7,14 +7,19 @@ import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { removeGroup } from '../cgroup-files.ts';
+import { findControlGroups } from '../cgroups.ts';
 import { connectionOf } from './connection.ts';
 import { Engine } from './engine.ts';
 
 /** Why no Docker engine can be started here for tests, or false. */
-export function whyNoEngine(): string | false {
+export async function whyNoEngine(): Promise<string | false> {
   if (process.getuid?.() !== 0) return 'only root can start a Docker engine of its own';
   const missing = ['dockerd', 'containerd', 'busybox'].filter((name) => spawnSync('which', [name]).status !== 0);
-  return missing.length > 0 ? `${missing.join(', ')} not installed` : false;
+  if (missing.length > 0) return `${missing.join(', ')} not installed`;
+  // Root of a container, for one, may do neither, and no engine can run there.
+  const mounts = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', tmpdir()]).status === 0;
+  const groups = await findControlGroups(`penstock-test-${process.pid}`);
+  return mounts && groups ? false : 'this root may not mount, or make control groups';
 }
 
 /** The image that every test engine has: busybox, and the users root and builder. */
