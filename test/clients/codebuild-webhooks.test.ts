@@ -179,6 +179,7 @@ test('filters ask the provider for the files of a pull request; what does not pa
     pullRequestBuildPolicy,
   });
   assert.deepEqual(webhook!.pullRequestBuildPolicy, pullRequestBuildPolicy);
+  assert.deepEqual(webhook!.filterGroups, [filterGroups![0]!.map((filter) => ({ ...filter, excludeMatchedPattern: false }))]);
   const send = (name: string, event: string) => github(webhook!.payloadUrl!, webhook!.secret!, name, event);
   assert.deepEqual((await send('github-push', 'push')).builds, []);
   provider.answer(/pulls\/7\/files/, { status: 200, body: [{ filename: 'docs/a.md' }] });

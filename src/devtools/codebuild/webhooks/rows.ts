@@ -38,6 +38,7 @@ export function secretsOf({ keyring }: Pick<Platform, 'keyring'>, row: WebhookRo
 export function describeWebhook(platform: Pick<Platform, 'config' | 'keyring'>, row: WebhookRow, secret?: string): Webhook {
   return {
     ...row.definition,
+    filterGroups: row.definition.filterGroups?.map((group) => group.map((filter) => ({ excludeMatchedPattern: false, ...filter }))),
     url: row.hook_url ?? undefined,
     payloadUrl: payloadUrl(platform, row.id),
     secret,
