@@ -1,6 +1,6 @@
 /**
  * How long a machine takes from create to the first output, and a command in a machine that is there already; beside a plain process
- * and bubblewrap alone, which are the least that any isolation costs.
+ * and bubblewrap alone, which are the least that any isolation costs; for containers beside `docker run`.
  *
  *   node_modules/.bin/node bench/machines.ts [rounds]
  */
@@ -9,7 +9,9 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Machine, MachineDriver } from '../src/ports/machines/port.ts';
+import { createDockerMachines } from '../src/ports/machines/docker/index.ts';
+import { TestEngine, testImage, whyNoEngine } from '../src/ports/machines/docker/test-engine.ts';
+import type { Machine, MachineDriver, MachineSpec } from '../src/ports/machines/port.ts';
 import { createProcessMachines } from '../src/ports/machines/process.ts';
 import { createSandboxMachines } from '../src/ports/machines/sandbox.ts';
 import { median, ms, percentile, type Section, toMarkdown } from './support/section.ts';
@@ -62,18 +64,18 @@ async function firstOutput(machine: Machine, begin: number): Promise<number> {
   return time;
 }
 
-async function measureDriver(rounds: number, name: string, driver: MachineDriver): Promise<string[][]> {
+async function measureDriver(rounds: number, name: string, driver: MachineDriver, more: Partial<MachineSpec> = {}): Promise<string[][]> {
   const { available, notes, isolation } = await driver.probe();
   if (!available) return [[`${name}: ${notes.join('; ')}`, '', '']];
   const limits = { memoryBytes: 2 ** 30, cpus: 2, pids: 1000 };
   const fromCreate = await measure(rounds, `${name}: create → first output`, async (round) => {
     const begin = performance.now();
-    const machine = await driver.create({ id: `bench-${round}`, env: {}, limits, network: 'host' });
+    const machine = await driver.create({ id: `bench-${round}`, env: {}, limits, network: 'host', ...more });
     const time = await firstOutput(machine, begin);
     await machine.remove();
     return time;
   });
-  const warm = await driver.create({ id: 'bench-warm', env: {}, limits, network: 'host' });
+  const warm = await driver.create({ id: 'bench-warm', env: {}, limits, network: 'host', ...more });
   const first = await measure(rounds, `${name}: exec → first output`, () => firstOutput(warm, performance.now()));
   const whole = await measure(rounds, `${name}: exec, whole`, async () => {
     const begin = performance.now();
@@ -82,6 +84,18 @@ async function measureDriver(rounds: number, name: string, driver: MachineDriver
   });
   await warm.remove();
   return [[`— ${isolation}`, '', ''], fromCreate, first, whole];
+}
+
+/** On an engine of its own with one small image, and the host's network. */
+async function measureContainers(rounds: number, dataDir: string): Promise<string[][]> {
+  const reason = await whyNoEngine();
+  if (reason) return [[`containers: ${reason}`, '', '']];
+  await using engine = await TestEngine.start();
+  const peer = ['docker', '--host', engine.host, 'run', '--rm', '--network', 'host', testImage, ...command];
+  return [
+    await measure(rounds, 'docker run → first output', () => firstOutputOf(peer)),
+    ...(await measureDriver(rounds, 'docker', createDockerMachines({ dataDir, env: engine.env }), { image: { name: testImage } })),
+  ];
 }
 
 export async function benchMachines(rounds: number): Promise<Section> {
@@ -96,9 +110,10 @@ export async function benchMachines(rounds: number): Promise<Section> {
         ...(await measureDriver(rounds, 'process', createProcessMachines({ dataDir }))),
         ...(await measureDriver(rounds, 'bubblewrap', createSandboxMachines({ dataDir, builder: 'bubblewrap' }))),
         ...(await measureDriver(rounds, 'unshare', createSandboxMachines({ dataDir, builder: 'unshare' }))),
+        ...(await measureContainers(rounds, dataDir)),
       ],
       notes: [
-        `${rounds} rounds each; peers: a plain spawn and bubblewrap alone, in the same run. No budget of their own: they are part of StartBuild's.`,
+        `${rounds} rounds each; peers: a plain spawn, bubblewrap alone and `docker run`, in the same run. No budget of their own: they are part of StartBuild's.`,
         'Limit: making namespaces, mounts and control groups in the kernel; a command in a machine that is there already is one spawn more.',
       ],
     };
