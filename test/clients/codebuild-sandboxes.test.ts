@@ -6,6 +6,7 @@ import { allow, type BuildBench, buildBench, commands, zipOf } from '../support/
 import { refused } from '../support/refused.ts';
 import { type SandboxBench, sandboxBench } from '../support/sandboxes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { PluginSession } from '../support/session-plugin.ts';
 
 let server: TestServer;
 let bench: BuildBench;
@@ -229,7 +230,6 @@ describe('sandboxes and their commands', () => {
     await refused(codebuild.startCommandExecution({ sandboxId: id, command: 'echo \0' }), 'InvalidInputException', /NUL/);
     await refused(codebuild.startCommandExecution({ sandboxId: id, command: 'x'.repeat(70_000) }), 'InvalidInputException', /longer than/);
     await refused(codebuild.startCommandExecution({ sandboxId: id, command: 'true', type: 'PYTHON' as never }), 'InvalidInputException');
-    await refused(codebuild.startSandboxConnection({ sandboxId: id }), 'InvalidInputException', /Session Manager/);
     await refused(codebuild.startSandboxConnection({ sandboxId: none }), 'ResourceNotFoundException');
   });
 
@@ -272,5 +272,82 @@ describe('sandboxes and their commands', () => {
     assert.deepEqual((await bench.codebuild.listBuildsForProject({ projectName: 'both' })).ids, [build.id]);
     assert.deepEqual((await bench.codebuild.listSandboxesForProject({ projectName: 'both' })).ids, [id]);
     assert.deepEqual((await bench.codebuild.batchGetBuilds({ ids: [id] })).buildsNotFound, [id]);
+  });
+});
+
+describe('a session in a sandbox', () => {
+  const connect = async (sandboxId: string) => (await bench.codebuild.startSandboxConnection({ sandboxId })).ssmSession!;
+
+  it('is a shell with a terminal, in the directory of the sources', async () => {
+    const id = await boxes.start('idle');
+    await boxes.run(id, 'echo of the sandbox > here.txt');
+    const given = await connect(id);
+    assert.match(given.streamUrl!, new RegExp(`^${server.endpoint.replace('http', 'ws')}/v1/data-channel/${given.sessionId}\\?`));
+    await using session = new PluginSession(given, 2);
+    await session.until(({ handshake }) => handshake !== undefined);
+    session.resize(77, 33);
+    session.type("PS1='> '; echo begun-$((20+1))\r");
+    await session.until(({ text }) => text.includes('begun-21'));
+    session.type('cat here.txt; test -t 0 && echo terminal; stty size; echo "[$PENSTOCK_TTY]"\r');
+    await session.until(({ text }) => text.includes('[]\r\n'));
+    assert.match(session.text, /of the sandbox\r\nterminal\r\n33 77\r\n/);
+    assert.equal(session.text.match(/begun-21/g)!.length, 1, 'what the client sends twice is taken once');
+    session.type('sleep 600\r');
+    await session.until(({ text }) => text.includes('sleep 600\r\n'));
+    session.type('\x03');
+    session.type('echo interrupted; seq 1 20000 | tail -n 20000; exit\r');
+    await session.until(({ ended }) => ended !== undefined);
+    assert.match(session.text, /\^C.*interrupted\r\n1\r\n2\r\n.*\n19999\r\n20000\r\n/s);
+    assert.deepEqual(session.closed!.Output, '');
+    assert.equal(new Set(session.acknowledged).size, Math.max(...session.acknowledged) + 1, 'all that was sent was acknowledged');
+  });
+
+  it('ends with its user, its connection or its sandbox, and leaves nothing running', async () => {
+    const id = await boxes.start('idle');
+    const begin = async () => {
+      const session = new PluginSession(await connect(id));
+      await session.until(({ handshake }) => handshake !== undefined);
+      session.type('echo $$ > pid; echo ready-$((1+1))\r');
+      await session.until(({ text }) => text.includes('ready-2'));
+      return session;
+    };
+    const gone = () => boxes.run(id, 'for i in $(seq 100); do kill -0 $(cat pid) 2>/dev/null || exit 0; sleep 0.05; done; exit 1');
+    const terminated = await begin();
+    terminated.terminate();
+    await terminated.until(({ ended }) => ended !== undefined);
+    assert.equal((await gone()).exitCode, '0');
+    await (await begin())[Symbol.asyncDispose]();
+    assert.equal((await gone()).exitCode, '0');
+    const stopped = await begin();
+    await bench.codebuild.stopSandbox({ id });
+    await stopped.until(({ ended }) => ended !== undefined);
+    assert.equal(stopped.closed!.Output, 'The sandbox was stopped.');
+    await refused(connect(id), 'InvalidInputException', /is not connected/);
+  });
+
+  it('is opened by its own token alone, and survives what is no message', async () => {
+    const id = await boxes.start('idle');
+    const [one, other] = [await connect(id), await connect(id)];
+    const forged = [
+      { ...one, tokenValue: 'forged' },
+      { ...one, tokenValue: other.tokenValue! },
+      { ...one, tokenValue: undefined },
+      { ...one, sessionId: 'x', streamUrl: one.streamUrl!.replace(one.sessionId!, 'x') },
+    ];
+    for (const wrong of forged) {
+      const session = new PluginSession(wrong as typeof one);
+      await session.until(({ ended }) => ended !== undefined);
+      assert.equal(session.ended, 1008);
+    }
+    const lost = new WebSocket(one.streamUrl!.replace(/data-channel.*/, 'data-channel/../..'));
+    await new Promise((resolve) => lost.addEventListener('error', resolve));
+    await using session = new PluginSession(one);
+    await session.until(({ handshake }) => handshake !== undefined);
+    for (const junk of ['text', Buffer.alloc(0), Buffer.alloc(500), Buffer.alloc(120, 0xff)]) session.raw(junk);
+    session.type('echo still-$((1+2))\r');
+    await session.until(({ text }) => text.includes('still-3'));
+    session.raw(Buffer.alloc(2 * 1024 * 1024));
+    await session.until(({ ended }) => ended !== undefined);
+    assert.equal(session.ended, 1009);
   });
 });

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type BuildBench, buildBench, commands, zipOf } from '../support/codebuild.ts';
 import { type SandboxBench, sandboxBench } from '../support/sandboxes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { PluginSession } from '../support/session-plugin.ts';
 
 let server: TestServer;
 let bench: BuildBench;
@@ -96,6 +97,13 @@ test('a process that ends in order lets go of its sandboxes, and another one tak
   const worker = await startServer({ dataDir: server.dataDir, args: ['--role', 'worker'] });
   try {
     assert.equal((await boxes.run(id, 'cat file')).standardOutputContent, 'kept\n');
+    // Told to the one, run by the other.
+    const { ssmSession } = await bench.codebuild.startSandboxConnection({ sandboxId: id });
+    const session = new PluginSession(ssmSession!);
+    await session.until(({ handshake }) => handshake !== undefined);
+    session.type('cat file; exit\r');
+    await session.until(({ ended }) => ended !== undefined);
+    assert.match(session.text, /kept\r\n/);
   } finally {
     await server.restart({ args: [] });
     await worker.stop();

@@ -28,14 +28,10 @@ import {
 } from './reports/report-groups.ts';
 import { batchGetReports, deleteReport, listReports, listReportsForReportGroup } from './reports/reports.ts';
 import { getReportGroupTrend } from './reports/trend.ts';
-import {
-  batchGetCommandExecutions,
-  listCommandExecutionsForSandbox,
-  startCommandExecution,
-  startSandboxConnection,
-} from './sandboxes/commands.ts';
+import { batchGetCommandExecutions, listCommandExecutionsForSandbox, startCommandExecution } from './sandboxes/commands.ts';
 import { sandboxReconciler } from './sandboxes/reconcile.ts';
 import { batchGetSandboxes, listSandboxes, listSandboxesForProject, startSandbox, stopSandbox } from './sandboxes/sandboxes.ts';
+import { startSandboxConnection } from './sandboxes/session/connections.ts';
 import { SANDBOX_RECONCILER } from './sandboxes/tables.ts';
 import { SandboxWorkers } from './sandboxes/workers.ts';
 import { deleteResourcePolicy, getResourcePolicy, listSharedProjects, putResourcePolicy } from './sharing/resource-policies.ts';

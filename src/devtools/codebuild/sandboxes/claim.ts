@@ -17,6 +17,7 @@ export interface ClaimedSandbox {
 export async function claimNext(platform: Platform): Promise<ClaimedSandbox | undefined> {
   const owner = platform.processes.id;
   const place = placeOf(platform.config.dataDir);
+  const endpoint = platform.config.endpoints.http;
   return platform.transaction(async (tx) => {
     const now = platform.now();
     const found = await tx.sql
@@ -37,9 +38,10 @@ export async function claimNext(platform: Platform): Promise<ClaimedSandbox | un
       .updateTable('codebuild.sandboxes')
       .set(
         adopted
-          ? { owner, left_at: null }
+          ? { owner, endpoint, left_at: null }
           : {
               owner,
+              endpoint,
               attempts,
               place,
               // Known before the machine is made, so that whoever cleans up after a crash finds it.

@@ -85,12 +85,3 @@ export const listCommandExecutionsForSandbox = operation('codebuild', 'ListComma
     return { commandExecutions: page.map((row) => describeCommand(sandbox, row)), nextToken: next };
   },
 });
-
-export const startSandboxConnection = operation('codebuild', 'StartSandboxConnection', {
-  authorize: ({ sandboxId }, ctx) => onSandboxes(ctx, [sandboxId]),
-  partial: 'always refused: sessions of Session Manager are not served',
-  async handle(ctx, { sandboxId }) {
-    const sandbox = await requireSandbox(ctx, sandboxId);
-    throw invalid(`Failed to start SSM session for sandbox ${sandboxArn(sandbox)}: Session Manager is not available in this installation`);
-  },
-});

@@ -18,7 +18,8 @@ const MAX_KEPT = 64 * 1024;
 const GRACE_MS = 1_000;
 
 /** `sh -c START sh DIR SCRIPT`: the programs of every build are the last of PATH. */
-const START = `PATH=\${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}:$1/bin; export PATH; exec sh "$2"`;
+export const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const START = `PATH=\${PATH:-${USUAL_PATH}}:$1/bin; export PATH; exec sh "$2"`;
 
 export interface Surroundings {
   platform: Platform;
@@ -55,7 +56,7 @@ export async function runCommand(around: Surroundings, row: CommandRow): Promise
 }
 
 /** Inside: for scripts and programs. */
-function toolDirectory(machine: Machine): string {
+export function toolDirectory(machine: Machine): string {
   return `${codebuildDirectory(machine)}/output/tmp`;
 }
 

@@ -13,6 +13,7 @@ import { fetchSecrets } from '../runner/secrets.ts';
 import { fetchSources, type SourceContext } from '../sources/fetch.ts';
 import { type ClaimedSandbox, credentialToken } from './claim.ts';
 import { workOf } from './describe.ts';
+import { enliven } from './live.ts';
 import { endSandbox, enterPhase, failUnfinished, lockOwned } from './record.ts';
 import { putPrograms, runCommand, type Surroundings } from './run-command.ts';
 import { type CommandRow, commandTopic, type EndStatus, type Workspace } from './tables.ts';
@@ -85,7 +86,7 @@ class SandboxRun {
       for (const secret of Object.values(secrets)) log.masker.add(secret);
       if (this.#claimed.adopted) await this.#takeUp();
       else await enterPhase(this.#platform, { id: row.id, owner }, 'RUN_SANDBOX', { workspace, resolved_source_version: resolved });
-      await this.#serve({
+      const around = {
         platform: this.#platform,
         sandbox: { id: row.id, owner },
         machine,
@@ -94,7 +95,9 @@ class SandboxRun {
         secrets: [this.#token, ...Object.values(secrets)],
         log,
         signal: this.#signal,
-      });
+      };
+      const leave = enliven(around);
+      await this.#serve(around).finally(leave);
       throw this.#signal.reason;
     } catch (error) {
       const reason = this.#signal.aborted ? this.#signal.reason : error;

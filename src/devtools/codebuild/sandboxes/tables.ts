@@ -34,6 +34,7 @@ export interface SandboxesTable {
   machine: string | null;
   place: string | null;
   left_at: Date | null;
+  endpoint: string | null;
   workspace: ColumnType<Workspace | null, string | null | undefined, string | null>;
   resolved_source_version: string | null;
 }
