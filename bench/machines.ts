@@ -113,7 +113,7 @@ export async function benchMachines(rounds: number): Promise<Section> {
         ...(await measureContainers(rounds, dataDir)),
       ],
       notes: [
-        `${rounds} rounds each; peers: a plain spawn, bubblewrap alone and `docker run`, in the same run. No budget of their own: they are part of StartBuild's.`,
+        `${rounds} rounds each; peers: a plain spawn, bubblewrap alone and docker run, in the same run. No budget of their own: they are part of StartBuild's.`,
         'Limit: making namespaces, mounts and control groups in the kernel; a command in a machine that is there already is one spawn more.',
       ],
     };
