@@ -16,6 +16,7 @@ import { benchCodeCommit } from './codecommit.ts';
 import { benchCodeDeploy } from './codedeploy.ts';
 import { benchCodePipeline } from './codepipeline.ts';
 import { benchContainers } from './containers.ts';
+import { benchFirstCommand } from './first-command.ts';
 import { benchGit } from './git.ts';
 import { benchMachines } from './machines.ts';
 import { benchScale } from './scale.ts';
@@ -30,6 +31,7 @@ const benches: Record<string, () => Promise<Section>> = {
   codecommit: () => benchCodeCommit(5),
   machines: () => benchMachines(50),
   codebuild: () => benchCodeBuild(10, 'sandbox'),
+  'first-command': () => benchFirstCommand(100),
   containers: () => benchContainers(20),
   scale: () => benchScale('sandbox', [50, 500]),
   caches: () => benchBuildCaches(3, 'sandbox'),
