@@ -29,6 +29,8 @@ export class DockerDriver implements MachineDriver {
   readonly #engine: Engine;
   readonly #identity: string;
   #capabilities: Promise<Capabilities> | undefined;
+  /** Ids of images that have all that is needed: what an id stands for never changes. */
+  readonly #furnished = new Set<string>();
 
   /** @param identity tells the containers of this installation from others' on the same engine; letters and digits. */
   constructor(engine: Engine, identity: string) {
@@ -59,7 +61,7 @@ export class DockerDriver implements MachineDriver {
     };
     const container = await this.#createContainer(spec, image, state);
     try {
-      await this.#prepare(container, spec.image.name);
+      await this.#prepare(container, spec.image.name, image.Id);
       await this.#engine.call('POST', `/containers/${container}/start`);
       signal?.throwIfAborted();
       return this.#machine(spec.id, container, state, false);
@@ -92,10 +94,12 @@ export class DockerDriver implements MachineDriver {
   }
 
   /** What every machine has, whatever its image holds: a shell, or it is none; a home. */
-  async #prepare(container: string, image: string): Promise<void> {
+  async #prepare(container: string, image: string, imageId: string): Promise<void> {
+    if (this.#furnished.has(imageId)) return;
     const [shell, itsHome] = await Promise.all(['/bin/sh', home].map((path) => isInContainer(this.#engine, container, path)));
     if (!shell) throw new Error(`the image ${image} has no /bin/sh, which commands need`);
-    if (!itsHome) await makeDirectory(this.#engine, container, home);
+    if (itsHome) this.#furnished.add(imageId);
+    else await makeDirectory(this.#engine, container, home);
   }
 
   async #createContainer(spec: MachineSpec, image: InspectedImage, state: ContainerState): Promise<string> {

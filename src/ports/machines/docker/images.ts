@@ -12,6 +12,7 @@ interface Progress {
 
 /** Engine API, ImageInspect. */
 export interface InspectedImage {
+  Id: string;
   Config: { Healthcheck?: object | null } | null;
 }
 
