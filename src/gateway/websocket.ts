@@ -9,11 +9,13 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const MAX_MESSAGE = 1024 * 1024;
 const MAX_PARTS = 1024;
 const MAX_CONTROL = 125;
+/** For the other side to end the connection after a close. */
+const CLOSE_MS = 2_000;
 
 const OP = { CONTINUATION: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 } as const;
 
 /** Status codes of section 7.4. */
-export const CLOSE = { NORMAL: 1000, PROTOCOL_ERROR: 1002, POLICY: 1008, TOO_BIG: 1009, INTERNAL_ERROR: 1011 } as const;
+export const CLOSE = { NORMAL: 1000, GOING_AWAY: 1001, PROTOCOL_ERROR: 1002, POLICY: 1008, TOO_BIG: 1009, INTERNAL_ERROR: 1011 } as const;
 
 export interface WebSocketListener {
   onMessage(data: Buffer, binary: boolean): void;
@@ -99,6 +101,8 @@ export class ServerWebSocket {
     this.#frame(OP.CLOSE, status);
     this.#closing = true;
     this.#socket.end();
+    // A client that never ends its side must not keep the connection.
+    setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
   }
 
   #read(): void {

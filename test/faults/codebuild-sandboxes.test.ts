@@ -94,6 +94,7 @@ test('a process that ends in order lets go of its sandboxes, and another one tak
   const id = await boxes.start('in-order');
   await boxes.run(id, 'echo kept > file');
   await server.restart({ args: ['--role', 'api'] });
+  let open: PluginSession;
   const worker = await startServer({ dataDir: server.dataDir, args: ['--role', 'worker'] });
   try {
     assert.equal((await boxes.run(id, 'cat file')).standardOutputContent, 'kept\n');
@@ -104,9 +105,13 @@ test('a process that ends in order lets go of its sandboxes, and another one tak
     session.type('cat file; exit\r');
     await session.until(({ ended }) => ended !== undefined);
     assert.match(session.text, /kept\r\n/);
+    const { ssmSession: direct } = await bench.codebuild.startSandboxConnection({ sandboxId: id });
+    open = new PluginSession({ ...direct, streamUrl: direct!.streamUrl!.replace(/^ws:..[^/]+/, worker.endpoint.replace('http', 'ws')) });
+    await open.until(({ handshake }) => handshake !== undefined);
   } finally {
     await server.restart({ args: [] });
     await worker.stop();
   }
+  await open.until(({ ended }) => ended !== undefined);
   assert.equal((await boxes.run(id, 'cat file')).standardOutputContent, 'kept\n');
 });

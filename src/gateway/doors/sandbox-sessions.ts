@@ -12,6 +12,11 @@ const TOKEN_MS = 10_000;
  * the token that StartSandboxConnection gave; it is the authentication.
  */
 export const sandboxSessions: Door = (app, { platform }) => {
+  const open = new Set<ServerWebSocket>();
+  // The server waits for its connections, and of these it knows nothing.
+  app.addHook('preClose', async () => {
+    for (const connection of open) connection.close(CLOSE.GOING_AWAY);
+  });
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const found = new RegExp(`^${CHANNEL_PATH}([\\w.-]{1,256})(?:\\?|$)`).exec(request.url ?? '');
     const connection = found ? acceptWebSocket(request, socket, head) : undefined;
@@ -22,7 +27,8 @@ export const sandboxSessions: Door = (app, { platform }) => {
     let first = true;
     const waiting = setTimeout(() => connection.close(CLOSE.POLICY), TOKEN_MS);
 
-    const open = async (opening: Buffer) => {
+    open.add(connection);
+    const begin = async (opening: Buffer) => {
       clearTimeout(waiting);
       const where = await findSession(platform, sessionId, tokenIn(opening));
       if (gone) return;
@@ -37,13 +43,14 @@ export const sandboxSessions: Door = (app, { platform }) => {
         if (!first) return binary ? session?.receive(data) : undefined;
         first = false;
         if (binary) return connection.close(CLOSE.POLICY);
-        open(data).catch((error) => {
+        begin(data).catch((error) => {
           platform.log.warn({ error: (error as Error).message }, 'a session of a sandbox could not be opened');
           connection.close(CLOSE.INTERNAL_ERROR);
         });
       },
       onClose() {
         gone = true;
+        open.delete(connection);
         clearTimeout(waiting);
         session?.gone();
       },
