@@ -213,6 +213,18 @@ export const contract: Check[] = [
   },
 
   {
+    name: 'discards by its id whatever there is of a machine',
+    run: async (bench) => {
+      const machine = await bench.machine('discarded');
+      const { ended } = await underWay(machine, bench.subject.stubborn());
+      await bench.reopen().discard('discarded');
+      assert.equal((await ended).signal, 'SIGKILL');
+      assert.equal(await bench.driver.adopt('discarded'), undefined);
+      for (const id of ['discarded', 'never-made', '../elsewhere']) await bench.driver.discard(id);
+    },
+  },
+
+  {
     name: 'sweeps away the machines that nobody claims',
     run: async (bench) => {
       const kept = await bench.machine('kept');

@@ -67,6 +67,7 @@ export function createDummyMachines({ rules = [], registry = new Map() }: DummyO
       return machine;
     },
     adopt: async (id) => registry.get(id)?.adopted(),
+    discard: async (id) => registry.get(id)?.remove(),
     sweep: async (claimed) => {
       for (const [id, machine] of registry) if (!claimed.has(id)) await machine.remove();
     },

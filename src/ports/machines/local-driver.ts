@@ -94,6 +94,10 @@ export class LocalDriver implements MachineDriver {
     return machine;
   }
 
+  async discard(id: string): Promise<void> {
+    if (idPattern.test(id)) await this.#obliterate(id, true, (await this.#find()).groups);
+  }
+
   async sweep(claimed: ReadonlySet<string>): Promise<void> {
     const { groups } = await this.#find();
     const prefix = this.#groupName('');

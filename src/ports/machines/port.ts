@@ -22,6 +22,8 @@ export interface MachineDriver {
   create(spec: MachineSpec, signal?: AbortSignal): Promise<Machine>;
   /** undefined when there is no such machine, or it was not made completely. A stopped one comes back stopped, with its files. */
   adopt(id: string): Promise<Machine | undefined>;
+  /** Removes what there is of the machine of that id, made completely or not. Idempotent. */
+  discard(id: string): Promise<void>;
   /** Removes every machine of this driver whose id is not in `claimed`, with its processes, mounts, cgroups and files. */
   sweep(claimed: ReadonlySet<string>): Promise<void>;
 }

@@ -14,7 +14,7 @@ export function buildDirectory(platform: Pick<Platform, 'config'>, machine: stri
 /** As far as it can be reached from here: machines of an engine can be from anywhere. */
 export async function removeHere(platform: Platform, machine: string): Promise<void> {
   await rm(buildDirectory(platform, machine), { recursive: true, force: true });
-  await (await platform.machines.adopt(machine))?.remove();
+  await platform.machines.discard(machine);
   await removeHostMachine(platform, machine);
 }
 

@@ -44,8 +44,13 @@ export class Workplace {
     this.#machine = adopted;
     try {
       checkEnvironment(this.#work);
+      const failed = new AbortController();
       const opened = this.#openLogs();
-      const [clients] = await Promise.all([opened, adopted ?? this.#createMachine(opened)]);
+      opened.catch((error) => failed.abort(error));
+      const made = adopted ?? this.#createMachine(opened, AbortSignal.any([this.#signal, failed.signal]));
+      // It is waited for whatever becomes of the logs: a machine that came afterwards would be nobody's.
+      await Promise.allSettled([made]);
+      const [clients] = await Promise.all([opened, made]);
       this.#signal.throwIfAborted();
       return clients;
     } catch (error) {
@@ -96,10 +101,10 @@ export class Workplace {
     }
   }
 
-  async #createMachine(clients: Promise<Clients>): Promise<void> {
+  async #createMachine(clients: Promise<Clients>, signal: AbortSignal): Promise<void> {
     const spec = await machineSpec(this.#platform, this.#work, () => clients, this.log);
     try {
-      this.#machine = await this.#platform.machines.create(spec, this.#signal);
+      this.#machine = await this.#platform.machines.create(spec, signal);
     } catch (error) {
       throw asBuildFailure(error);
     }

@@ -31,5 +31,5 @@ export async function fetchOnHost<T>(
 
 /** What a process that died may have left of it. */
 export async function removeHostMachine({ hostMachines, machines }: Platform, machine: string): Promise<void> {
-  if (hostMachines !== machines) await (await hostMachines.adopt(hostMachineId(machine)))?.remove();
+  if (hostMachines !== machines) await hostMachines.discard(hostMachineId(machine));
 }

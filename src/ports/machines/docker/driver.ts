@@ -85,6 +85,10 @@ export class DockerDriver implements MachineDriver {
     return machine;
   }
 
+  async discard(id: string): Promise<void> {
+    if (idPattern.test(id)) await removeContainer(this.#engine, this.#nameOf(id));
+  }
+
   async sweep(claimed: ReadonlySet<string>): Promise<void> {
     const filters = JSON.stringify({ label: [`${labels.server}=${this.#identity}`] });
     const containers = await this.#engine.call<{ Id: string; Labels: Record<string, string> }[]>('GET', '/containers/json', {

@@ -63,6 +63,10 @@ export class KubernetesDriver implements MachineDriver {
     return machine;
   }
 
+  async discard(id: string): Promise<void> {
+    if (idPattern.test(id)) await (await this.#cluster()).removePod(podName(this.#identity, id));
+  }
+
   async sweep(claimed: ReadonlySet<string>): Promise<void> {
     const cluster = await this.#cluster();
     const claimedPods = new Set([...claimed].map((id) => podName(this.#identity, id)));
