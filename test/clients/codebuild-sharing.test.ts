@@ -1,6 +1,7 @@
 /** Two accounts in one Penstock: what a project's resource policy lets the other account see, and what it never does. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
@@ -147,6 +148,10 @@ describe('a shared report group', () => {
     assert.deepEqual((await guest.listReportsForReportGroup({ reportGroupArn: arn })).reports, []);
     assert.deepEqual((await guest.listSharedReportGroups({})).reportGroups, [arn]);
     assert.ok(!(await guest.listSharedProjects({})).projects!.includes(arn));
+    await refused(guest.deleteReportGroup({ arn }), 'AccessDeniedException');
+    await owner.putResourcePolicy({ resourceArn: arn, policy: policy('x', { Action: 'codebuild:*', Resource: arn }) });
+    await refused(guest.updateReportGroup({ arn, tags: [{ key: 'mine', value: 'now' }] }), 'AccessDeniedException');
+    await refused(guest.deleteReport({ arn: `${arn.replace('report-group', 'report')}:${randomUUID()}` }), 'AccessDeniedException');
     await refused(guest.deleteReportGroup({ arn }), 'AccessDeniedException');
     await refused(
       owner.putResourcePolicy({ resourceArn: arn, policy: policy('x', { Resource: arn }) }),

@@ -9,7 +9,7 @@ import { operation, type RequestContext } from '../../../platform/service.ts';
 import { parseBuildId } from '../names.ts';
 import { invalid } from '../rules.ts';
 import type { CaseStatus, ReportType } from './formats/result.ts';
-import { onGroup, onGroupsOf, parseGroupArn, parseReportArn, reportArn } from './report-rows.ts';
+import { onGroupsOf, onOwnGroup, parseGroupArn, parseReportArn, reportArn } from './report-rows.ts';
 import { describeReport } from './reports.ts';
 import type { ReportGroupRow, ReportRow } from './tables.ts';
 
@@ -25,7 +25,7 @@ export function expiryOf(created: Date): Date {
 /** The report and its mention in the build are one transaction. */
 export const createReport = operation('codebuild', 'CreateReport', {
   authorize: ({ reportGroupArn, mergedGroupArn = reportGroupArn }, ctx) =>
-    Promise.all([...new Set([reportGroupArn, mergedGroupArn])].map((arn) => onGroup(ctx, parseGroupArn(ctx, arn)))),
+    Promise.all([...new Set([reportGroupArn, mergedGroupArn])].map((arn) => onOwnGroup(ctx, parseGroupArn(ctx, arn)))),
   async handle(ctx, { reportGroupArn, mergedGroupArn, executionId, type }) {
     const build = parseBuildId(ctx, executionId);
     if (!build) throw invalid(`Invalid execution ID: ${executionId} is no build of this account and region`);
@@ -96,7 +96,7 @@ async function nameInBuild(tx: Transaction, ctx: RequestContext, id: string, arn
 
 /** Rows that are there already stay as they are: a call may come twice. */
 export const batchPutTestCases = operation('codebuild', 'BatchPutTestCases', {
-  authorize: ({ reportArn: arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)]),
+  authorize: ({ reportArn: arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)], onOwnGroup),
   async handle(ctx, { reportArn: arn, offset, testCases }) {
     await ctx.transaction(async (tx) => {
       const { id } = await lockGenerating(tx, ctx, arn);
@@ -123,7 +123,7 @@ export const batchPutTestCases = operation('codebuild', 'BatchPutTestCases', {
 });
 
 export const batchPutCodeCoverages = operation('codebuild', 'BatchPutCodeCoverages', {
-  authorize: ({ reportArn: arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)]),
+  authorize: ({ reportArn: arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)], onOwnGroup),
   async handle(ctx, { reportArn: arn, offset, codeCoverages }) {
     await ctx.transaction(async (tx) => {
       const { id } = await lockGenerating(tx, ctx, arn);
@@ -152,7 +152,7 @@ export const batchPutCodeCoverages = operation('codebuild', 'BatchPutCodeCoverag
 
 /** Closes the report. Doing so twice with the same status is once. */
 export const updateReport = operation('codebuild', 'UpdateReport', {
-  authorize: ({ reportArn: arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)]),
+  authorize: ({ reportArn: arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)], onOwnGroup),
   async handle(ctx, { reportArn: arn, status, truncated = false, testSummary, codeCoverageSummary }) {
     const row = await ctx.transaction(async (tx) => {
       const report = await lockReport(tx, ctx, arn);

@@ -6,7 +6,7 @@ import { invalid } from '../rules.ts';
 import { forgetResourcePolicy, listShared } from '../sharing/shared.ts';
 import { tagMap } from '../tags.ts';
 import { REPORT_GROUP_RECONCILER } from './deletion.ts';
-import { findGroup, groupArn, onGroup, parseGroupArn } from './report-rows.ts';
+import { findGroup, groupArn, onGroup, onOwnGroup, parseGroupArn } from './report-rows.ts';
 import type { ExportConfig, ReportGroupRow } from './tables.ts';
 
 const UNIQUE_VIOLATION = '23505';
@@ -57,7 +57,7 @@ export const createReportGroup = operation('codebuild', 'CreateReportGroup', {
 });
 
 export const updateReportGroup = operation('codebuild', 'UpdateReportGroup', {
-  authorize: async ({ arn, tags }, ctx) => ({ ...(await onGroup(ctx, parseGroupArn(ctx, arn))), requestTags: tagMap(tags) }),
+  authorize: async ({ arn, tags }, ctx) => ({ ...(await onOwnGroup(ctx, parseGroupArn(ctx, arn))), requestTags: tagMap(tags) }),
   async handle(ctx, { arn, exportConfig, tags }) {
     const ref = parseGroupArn(ctx, arn);
     const row = await ctx.transaction((tx) =>
@@ -82,7 +82,7 @@ export const updateReportGroup = operation('codebuild', 'UpdateReportGroup', {
 
 /** Deleting what is not there succeeds. A group without reports is gone at once, others are DELETING until theirs are. */
 export const deleteReportGroup = operation('codebuild', 'DeleteReportGroup', {
-  authorize: ({ arn }, ctx) => onGroup(ctx, parseGroupArn(ctx, arn)),
+  authorize: ({ arn }, ctx) => onOwnGroup(ctx, parseGroupArn(ctx, arn)),
   async handle(ctx, { arn, deleteReports = false }) {
     const { account, region, name } = parseGroupArn(ctx, arn);
     await ctx.transaction(async (tx) => {

@@ -73,8 +73,14 @@ export async function onGroup(ctx: RequestContext, ref: GroupRef): Promise<Check
   return { resource: arn, resourceTags: row?.tags, resourceAccount: ref.account, resourcePolicy };
 }
 
+/** For what changes a group or its reports: whom it is shared with may only look, however much its policy says. */
+export async function onOwnGroup(ctx: RequestContext, ref: GroupRef): Promise<Check> {
+  const { resourcePolicy: _, ...check } = await onGroup(ctx, ref);
+  return check;
+}
+
 /** Each group once, however many of its reports are asked for. */
-export function onGroupsOf(ctx: RequestContext, refs: ReportRef[]): Promise<Check[]> {
+export function onGroupsOf(ctx: RequestContext, refs: ReportRef[], on = onGroup): Promise<Check[]> {
   const groups = new Map(refs.map(({ account, region, group }) => [`${account}/${group}`, { account, region, name: group }]));
-  return Promise.all([...groups.values()].map((ref) => onGroup(ctx, ref)));
+  return Promise.all([...groups.values()].map((ref) => on(ctx, ref)));
 }

@@ -2,7 +2,17 @@
 import { operation, type RequestContext, type ShapeOf } from '../../../platform/service.ts';
 import { DIRECTIONS, PAGE, pageOf, startOf } from '../pages.ts';
 import { REPORT_RECONCILER } from './deletion.ts';
-import { findGroup, findReports, groupArn, onGroup, onGroupsOf, parseGroupArn, parseReportArn, reportArn } from './report-rows.ts';
+import {
+  findGroup,
+  findReports,
+  groupArn,
+  onGroup,
+  onGroupsOf,
+  onOwnGroup,
+  parseGroupArn,
+  parseReportArn,
+  reportArn,
+} from './report-rows.ts';
 import type { ReportRow, ReportStatus } from './tables.ts';
 
 export const batchGetReports = operation('codebuild', 'BatchGetReports', {
@@ -40,7 +50,7 @@ export const listReportsForReportGroup = operation('codebuild', 'ListReportsForR
 
 /** Deleting what is not there succeeds. What was exported to S3 stays there. */
 export const deleteReport = operation('codebuild', 'DeleteReport', {
-  authorize: ({ arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)]),
+  authorize: ({ arn }, ctx) => onGroupsOf(ctx, [parseReportArn(ctx, arn)], onOwnGroup),
   async handle(ctx, { arn }) {
     const [row] = await findReports(ctx, [parseReportArn(ctx, arn)]);
     if (row) {
