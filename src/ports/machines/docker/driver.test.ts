@@ -121,6 +121,17 @@ describe('containers', { skip: await whyNoEngine() }, () => {
     );
   });
 
+  test('a container that was not made completely is none, and goes', async () => {
+    await using bench = new Bench(subject);
+    await bench.machine('whole');
+    const [whole] = await containers();
+    const { Name, Config } = await engine.api.call<{ Name: string; Config: object }>('GET', `/containers/${whole!.Id}/json`);
+    await bench.driver.sweep(new Set());
+    await engine.api.call('POST', '/containers/create', { query: { name: Name.slice(1) }, body: Config });
+    assert.equal(await bench.reopen().adopt('whole'), undefined);
+    assert.deepEqual(await containers(), []);
+  });
+
   test('containers of others are left alone, and nothing of ours stays', async () => {
     await using bench = new Bench(subject);
     await using other = new Bench(subject);

@@ -75,8 +75,9 @@ export class DockerDriver implements MachineDriver {
     if (!idPattern.test(id)) return undefined;
     const found = await this.#inspect(this.#nameOf(id));
     const kept = found?.Config.Labels?.[labels.state];
-    // One that was never started was not made completely.
-    if (!found || kept === undefined || found.State.Status === 'created') return undefined;
+    if (!found || kept === undefined) return undefined;
+    // Never started, so not made completely: whoever was making it is gone, and nobody else will ask for it.
+    if (found.State.Status === 'created') return void (await removeContainer(this.#engine, found.Id));
     const state: ContainerState = JSON.parse(kept);
     const stopped = !found.State.Running && found.State.ExitCode === stoppedStatus;
     if (!found.State.Running && !stopped) await this.#engine.call('POST', `/containers/${found.Id}/start`);
