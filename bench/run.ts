@@ -15,7 +15,6 @@ import { benchCodeBuild } from './codebuild.ts';
 import { benchCodeCommit } from './codecommit.ts';
 import { benchCodeDeploy } from './codedeploy.ts';
 import { benchCodePipeline } from './codepipeline.ts';
-import { benchContainers } from './containers.ts';
 import { benchFirstCommand } from './first-command.ts';
 import { benchGit } from './git.ts';
 import { benchMachines } from './machines.ts';
@@ -32,7 +31,6 @@ const benches: Record<string, () => Promise<Section>> = {
   machines: () => benchMachines(50),
   codebuild: () => benchCodeBuild(10, 'sandbox'),
   'first-command': () => benchFirstCommand(100),
-  containers: () => benchContainers(20),
   scale: () => benchScale('sandbox', [50, 500]),
   caches: () => benchBuildCaches(3, 'sandbox'),
   codepipeline: () => benchCodePipeline(15),
