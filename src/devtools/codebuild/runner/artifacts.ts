@@ -1,10 +1,10 @@
 /** UPLOAD_ARTIFACTS: which files each artifact has, in the words of CodeBuild's log. */
 
-import picomatch from 'picomatch';
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { ArtifactSet, Buildspec } from '../buildspec/buildspec.ts';
-import { isGlob, listDirectories, type Selection, selectFiles } from './collect.ts';
+import { listDirectories, type Selection, selectFiles } from './collect.ts';
 import { expand } from './expand.ts';
+import { globMatcher, isGlob } from './glob.ts';
 import type { BuildLog } from './log.ts';
 import { BuildFailure } from './outcome.ts';
 import type { BuildShell } from './shell.ts';
@@ -111,7 +111,7 @@ async function baseDirectories(machine: Machine, base: string, source: string, s
     if (clean.split('/').includes('..')) throw noBaseDirectory(base);
     return new Map([[base, clean === '.' ? source : `${source}/${clean.replace(/^\.\//, '')}`]]);
   }
-  const matches = picomatch(clean.replace(/^\.\//, ''), { dot: true, noextglob: true });
+  const matches = globMatcher(clean);
   const found = (await listDirectories(machine, source, signal)).filter((name) => matches(name));
   return new Map(found.map((name) => [name, `${source}/${name}`]));
 }

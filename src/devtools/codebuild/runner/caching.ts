@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { Cache } from '../buildspec/buildspec.ts';
-import { isGlob, type Selection, selectFiles } from './collect.ts';
+import { type Selection, selectFiles } from './collect.ts';
 import { expand } from './expand.ts';
+import { isGlob } from './glob.ts';
 import type { BuildShell } from './shell.ts';
 
 export interface CacheKeys {

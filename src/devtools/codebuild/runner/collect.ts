@@ -4,8 +4,8 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { PassThrough, type Readable } from 'node:stream';
-import picomatch from 'picomatch';
 import type { ExecSpec, Machine } from '../../../ports/machines/port.ts';
+import { globMatcher } from './glob.ts';
 import { runScript } from './machine-tools.ts';
 
 export interface Selection {
@@ -63,11 +63,11 @@ export async function selectFiles(machine: Machine, baseDirectory: string, optio
   if (listed.exitCode === null) throw new Error(`listing ${baseDirectory} was ended by a signal`);
   const all = readListing(listed.stdout.toString('latin1'), options);
   const entries = all.filter((entry) => isNameable(entry.path)).map((entry) => ({ ...entry, path: utf8(entry.path) }));
-  const excluded = options.exclude.map((pattern) => matcher(pattern));
+  const excluded = options.exclude.map((pattern) => globMatcher(pattern));
   const chosen = new Set<string>();
   const unmatched: string[] = [];
   for (const pattern of options.files) {
-    const matches = matcher(pattern);
+    const matches = globMatcher(pattern);
     const found = entries.filter((entry) => entry.allowed && matches(entry.path));
     if (found.length === 0) unmatched.push(pattern);
     for (const entry of found) chosen.add(entry.path);
@@ -111,17 +111,6 @@ function leadsInto(target: string, roots: string[]): boolean {
 
 function relative(name: string): string {
   return name.replace(/^\.\//, '');
-}
-
-/** `**` crosses directories, a leading dot is nothing special: as in CodeBuild. */
-function matcher(pattern: string): (path: string) => boolean {
-  const clean = pattern.replace(/^(\.\/)+/, '').replace(/\/{2,}/g, '/');
-  const matches = picomatch(clean, { dot: true, nobrace: false, noextglob: true, strictSlashes: true });
-  return (path) => path === clean || matches(path);
-}
-
-export function isGlob(text: string): boolean {
-  return /[*?[{]/.test(text);
 }
 
 /** The chosen files as a tar stream, in order. Errors of tar that lose files fail the stream. */
