@@ -349,5 +349,11 @@ describe('a session in a sandbox', () => {
     session.raw(Buffer.alloc(2 * 1024 * 1024));
     await session.until(({ ended }) => ended !== undefined);
     assert.equal(session.ended, 1009);
+    const flood = new PluginSession(await connect(id));
+    await flood.until(({ handshake }) => handshake !== undefined);
+    flood.type('sleep 600\r');
+    for (let sent = 0; sent < 16 && flood.ended === undefined; sent += 1) flood.type('x'.repeat(500_000));
+    await flood.until(({ ended }) => ended !== undefined);
+    assert.equal(flood.closed!.Output, '', 'who types megabytes ahead of a shell that does not read is let go');
   });
 });

@@ -5,6 +5,8 @@ import { packFiles } from '../../runner/files.ts';
 import { type Surroundings, toolDirectory, USUAL_PATH } from '../run-command.ts';
 
 const GRACE_MS = 1_000;
+/** bytes */
+const MAX_AHEAD = 4 * 1024 * 1024;
 
 /** `sh -c START sh DIR FILE`: FILE gets the terminal's name, by which its size can be set from outside. */
 const START = `PATH=\${PATH:-${USUAL_PATH}}:$1/bin PENSTOCK_TTY=$2
@@ -60,8 +62,10 @@ export class SessionShell {
       );
   }
 
+  /** Nobody types that much ahead of a shell that does not read: such a session ends. */
   input(data: Buffer): void {
-    this.#stdin.write(data);
+    if (this.#stdin.writableLength > MAX_AHEAD) this.end();
+    else if (!this.#stdin.destroyed) this.#stdin.write(data);
   }
 
   /** The client tells the size again and again; only a new one matters. */
