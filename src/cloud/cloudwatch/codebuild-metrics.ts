@@ -53,11 +53,11 @@ export const onBuildEnd: JobHandler = async (platform, event: BuildEvent) => {
       .onConflict((conflict) => conflict.doNothing())
       .returning('id')
       .executeTakeFirst();
-    if (first) await store(tx, event, samples, Math.floor(now.getTime() / 1000));
+    if (first) await store(tx, samples, Math.floor(now.getTime() / 1000));
   });
 };
 
-function samplesOf({ time, detail }: BuildEvent): Sample[] {
+function samplesOf({ account, region, time, detail }: BuildEvent): Sample[] {
   const information = detail['additional-information'];
   const end = Date.parse(time);
   const outcome = OUTCOMES[detail['build-status']];
@@ -78,7 +78,7 @@ function samplesOf({ time, detail }: BuildEvent): Sample[] {
     [[], [{ Name: 'ProjectName', Value: detail['project-name'] }]].map((dimensions): Sample => {
       const metric: Metric = { namespace: 'AWS/CodeBuild', name, dimensions };
       const numbers = { count: 1, sum: value, min: value, max: value, distribution: [value, 1] };
-      return { metric, at: at - (at % 60), unit, resolution: 60, ...numbers };
+      return { place: { account, region }, metric, at: at - (at % 60), unit, resolution: 60, ...numbers };
     }),
   );
 }

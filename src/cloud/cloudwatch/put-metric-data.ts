@@ -1,5 +1,6 @@
 /** PutMetricData: values become rows of their second or minute, added to what is there. As on AWS, what is sent twice counts twice. */
 import { sql } from 'kysely';
+import { gatheredWrite } from '../../platform/database/batch.ts';
 import type { Transaction } from '../../platform/platform.ts';
 import { operation, type ShapeOf } from '../../platform/service.ts';
 import { wakeAlarms } from './alarms/wake.ts';
@@ -21,6 +22,7 @@ const LONG_DISTRIBUTION = 1_000;
 
 /** Values of one metric at one time, as they are stored. */
 export interface Sample {
+  place: Place;
   metric: Metric;
   /** Seconds since 1970. */
   at: number;
@@ -45,13 +47,22 @@ export const putMetricData = operation('cloudwatch', 'PutMetricData', {
       throw invalidValue(`The value ${Namespace} for parameter Namespace is invalid.`);
     }
     const now = Math.floor(ctx.now().getTime() / 1000);
-    const samples = data.map((datum, index) => sampleOf(Namespace, datum, `MetricData.member.${index + 1}`, now));
-    await ctx.transaction((tx) => store(tx, ctx, samples, now));
+    const place = { account: ctx.account, region: ctx.region };
+    const samples = data.map((datum, index) => sampleOf(place, Namespace, datum, `MetricData.member.${index + 1}`, now));
+    await storeWithOthers(ctx, { samples, now });
     return {};
   },
 });
 
-function sampleOf(namespace: string, datum: Datum, path: string, now: number): Sample {
+const storeWithOthers = gatheredWrite((tx, items: { samples: Sample[]; now: number }[]) =>
+  store(
+    tx,
+    items.flatMap(({ samples }) => samples),
+    items[0]!.now,
+  ),
+);
+
+function sampleOf(place: Place, namespace: string, datum: Datum, path: string, now: number): Sample {
   const { Unit: unit = 'None', StorageResolution: resolution = 60, Timestamp: timestamp } = datum;
   const metric = metricOf(namespace, datum.MetricName, datum.Dimensions, `${path}.Dimensions`);
   if (resolution !== 1 && resolution !== 60) throw invalidValue(`The parameter ${path}.StorageResolution must be 1 or 60.`);
@@ -60,7 +71,7 @@ function sampleOf(namespace: string, datum: Datum, path: string, now: number): S
   if (at > now + TWO_HOURS_S) {
     throw invalidValue(`The parameter ${path}.Timestamp must specify a time no more than two hours in the future.`);
   }
-  return { metric, at: at - (at % resolution), unit, resolution, ...valuesOf(datum, path) };
+  return { place, metric, at: at - (at % resolution), unit, resolution, ...valuesOf(datum, path) };
 }
 
 type Values = Pick<Sample, 'count' | 'sum' | 'min' | 'max' | 'distribution'>;
@@ -117,21 +128,25 @@ function checkNumber(value: number, path: string): void {
 }
 
 /** Adds samples to what is there. Rows are taken in the order of their keys, so that writers of the same ones wait and none deadlocks. `now`: seconds. */
-export async function store(tx: Transaction, place: Place, samples: Sample[], now: number): Promise<void> {
-  const metrics = new Map<string, { id: string; namespace: string; name: string; dimensions: unknown; last_at: number }>();
+export async function store(tx: Transaction, samples: Sample[], now: number): Promise<void> {
+  const metrics = new Map<string, Metric & Place & { id: string; last_at: number }>();
   const points = new Map<string, PointsTable>();
-  for (const { metric, ...sample } of samples) {
+  for (const { place, metric, ...sample } of samples) {
     const id = metricId(place, metric);
-    metrics.set(id, { id, ...metric, last_at: Math.max(sample.at, metrics.get(id)?.last_at ?? 0) });
+    metrics.set(id, { id, ...place, ...metric, last_at: Math.max(sample.at, metrics.get(id)?.last_at ?? 0) });
     const key = `${id} ${String(sample.at).padStart(12, '0')} ${sample.unit} ${sample.resolution}`;
     const known = points.get(key);
-    points.set(key, known ? added(known, sample) : { metric: id, ...sample });
+    // A copy: if the transaction is run again, nothing may have been added yet.
+    points.set(
+      key,
+      known ? added(known, sample) : { metric: id, ...sample, distribution: sample.distribution && [...sample.distribution] },
+    );
   }
   const inOrder = <T>(map: Map<string, T>): string =>
     JSON.stringify([...map.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row));
   await sql`insert into cloudwatch.metrics as known (id, account, region, namespace, name, dimensions, last_at)
-    select id, ${place.account}, ${place.region}, namespace, name, dimensions, last_at
-    from json_to_recordset(${inOrder(metrics)}::json) as new(id uuid, namespace text, name text, dimensions jsonb, last_at bigint)
+    select id, account, region, namespace, name, dimensions, last_at
+    from json_to_recordset(${inOrder(metrics)}::json) as new(id uuid, account text, region text, namespace text, name text, dimensions jsonb, last_at bigint)
     on conflict (id) do update set last_at = excluded.last_at where excluded.last_at > known.last_at + ${LAST_AT_SLACK_S}`.execute(tx.sql);
   await sql`insert into cloudwatch.points as known (metric, at, unit, resolution, count, sum, min, max, distribution)
     select metric, at, unit, resolution, count, sum, min, max,
@@ -141,12 +156,12 @@ export async function store(tx: Transaction, place: Place, samples: Sample[], no
     on conflict (metric, at, unit, resolution) do update set
       count = known.count + excluded.count, sum = known.sum + excluded.sum,
       min = least(known.min, excluded.min), max = greatest(known.max, excluded.max),
-      distribution = cloudwatch.merged(known.distribution, excluded.distribution)`.execute(tx.sql);
+      distribution = cloudwatch.appended(known.distribution, excluded.distribution)`.execute(tx.sql);
   const late = [...points.values()].filter(({ at }) => at < now - (now % 60)).map(({ metric }) => metric);
   await wakeAlarms(tx, [...metrics.keys()], [...new Set(late)]);
 }
 
-function added(known: PointsTable, more: Omit<Sample, 'metric'>): PointsTable {
+function added(known: PointsTable, more: Omit<Sample, 'metric' | 'place'>): PointsTable {
   known.count += more.count;
   known.sum += more.sum;
   known.min = Math.min(known.min, more.min);

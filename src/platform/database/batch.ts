@@ -8,7 +8,7 @@
  * Nothing is remembered: a batch is sent after each of its requests came, so each sees whatever was acknowledged before it.
  */
 import type { RawBuilder } from 'kysely';
-import type { Platform, Reader } from '../platform.ts';
+import type { Platform, Reader, Transaction } from '../platform.ts';
 import { isAway } from './pool.ts';
 
 const MAX_ITEMS = 100;
@@ -163,4 +163,40 @@ export function asRecords(items: object[]): string {
   const text = JSON.stringify(items);
   // Half a surrogate pair is no text to PostgreSQL.
   return /\\ud[89a-f]/.test(text) ? JSON.stringify(items, (_, value) => (typeof value === 'string' ? value.toWellFormed() : value)) : text;
+}
+
+/** An item that is like no other, so that any number of them come into one batch. */
+interface Turn<Item> {
+  item: Item;
+  turn: number;
+}
+
+/**
+ * What requests add up in rows that they may share: the items of all that wait go into one transaction, so that they wait neither for each
+ * other's locks nor for the disk one after the other. One that fails is tried without the others. Not tried again is what may have been
+ * committed before its connection broke.
+ */
+export function gatheredWrite<Item>(
+  write: (tx: Transaction, items: Item[]) => Promise<void>,
+): (platform: Pick<Platform, 'read' | 'transaction'>, item: Item) => Promise<void> {
+  const batchers = new WeakMap<Reader, Batcher<Turn<Item>, undefined>>();
+  let turns = 0;
+  return (platform, item) => {
+    let batcher = batchers.get(platform.read);
+    if (!batcher) {
+      const run = async (items: Turn<Item>[]): Promise<undefined[]> => {
+        await platform.transaction((tx) =>
+          write(
+            tx,
+            items.map((entry) => entry.item),
+          ),
+        );
+        return items.map(() => undefined);
+      };
+      batcher = new Batcher({ key: ({ turn }) => String(turn), share: false, run });
+      batchers.set(platform.read, batcher);
+    }
+    turns += 1;
+    return batcher.add({ item, turn: turns });
+  };
 }

@@ -35,8 +35,8 @@ create table cloudwatch.points (
 );
 create index on cloudwatch.points (resolution, at);
 
--- Two distributions as one. Up to 500 different values are kept as they are; more are gathered in classes, which are a hundredth wide, or as
--- wide as it takes for a thousand of them to span all.
+-- Two distributions as one. Up to 200 different values are kept as they are; more are gathered in classes, which are a hundredth wide, or as
+-- wide as it takes for 500 of them to span all.
 create function cloudwatch.merged(a double precision[], b double precision[]) returns double precision[]
 language sql immutable strict parallel safe as $$
   with pairs as (
@@ -45,15 +45,21 @@ language sql immutable strict parallel safe as $$
       lateral (select flat[2 * i - 1] as value, flat[2 * i] as weight from generate_series(1, cardinality(flat) / 2) as i) as pair
     group by pair.value
   ), measure as (
-    select count(*) as number, greatest(ln(1.01::double precision), (ln(max(value)) - ln(min(nullif(value, 0)))) / 1000) as width from pairs
+    select count(*) as number, greatest(ln(1.01::double precision), (ln(max(nullif(value, 0))) - ln(min(nullif(value, 0)))) / 500) as width from pairs
   ), classes as (
-    select case when number <= 500 or value = 0 then value else exp(round(ln(nullif(value, 0)) / width) * width) end as value, weight
+    select case when number <= 200 or value = 0 then value else exp(round(ln(nullif(value, 0)) / width) * width) end as value, weight
     from pairs, measure
   ), gathered as (
     select value, sum(weight) as weight from classes group by value
   )
   select coalesce(array_agg(item order by value, place), '{}')
   from gathered, lateral (values (1, value), (2, weight)) as flat(place, item)
+$$;
+
+-- The same for writers: values are put behind each other until there are too many, since to gather them each time would take far longer.
+create function cloudwatch.appended(a double precision[], b double precision[]) returns double precision[]
+language sql immutable strict parallel safe as $$
+  select case when cardinality(a) + cardinality(b) <= 1600 then a || b else cloudwatch.merged(a, b) end
 $$;
 
 -- Leaves out what is null, so whoever asks looks whether there is any.
