@@ -30,8 +30,8 @@ export interface Config {
   };
   /** So many seconds a process that is told to stop lets its builds go on, before it gives them up. */
   drainSeconds: number;
-  /** Names of images that stand for others; see codebuild/engine/image.ts. */
-  imageMap: string;
+  /** How builds come by their images. `map`: names that stand for others; see codebuild/engine/image.ts. */
+  images: { map: string; pull: 'always' | 'missing' | 'never' };
   /** Builds of one account that may run at once, over all processes; five times as many may wait. 0: as many as there are slots. */
   concurrentBuilds: number;
   /** Processes and threads of one build at once. */
@@ -138,7 +138,10 @@ export function readConfig(settings: Settings, env: NodeJS.ProcessEnv): { config
       },
       endpoints: { http: '', https: undefined, ssh: undefined },
       drainSeconds: count('PENSTOCK_DRAIN_SECONDS', env, 0),
-      imageMap: env.PENSTOCK_IMAGE_MAP || '',
+      images: {
+        map: env.PENSTOCK_IMAGE_MAP || '',
+        pull: oneOf('PENSTOCK_IMAGE_PULL', env.PENSTOCK_IMAGE_PULL || 'missing', ['always', 'missing', 'never']),
+      },
       concurrentBuilds: count('PENSTOCK_CONCURRENT_BUILDS', env, 0),
       buildProcesses: within('PENSTOCK_BUILD_PROCESSES', env, 8192, [32, 4_194_304]),
       buildCacheBytes: wholeNumber('PENSTOCK_BUILD_CACHE_BYTES', env.PENSTOCK_BUILD_CACHE_BYTES || BUILD_CACHE_BYTES),

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -94,6 +95,27 @@ describe('CodeBuild on a container engine', { skip: await whyNoEngine() }, () =>
       provisioning ?? '',
       /^PROVISIONING FAILED BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: Unable to pull customer's container image\. .*connection refused/,
     );
+  });
+
+  test('is stopped while it pulls an image', async () => {
+    const silent = createServer(() => asked.resolve());
+    const asked = Promise.withResolvers<void>();
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    try {
+      const image = `127.0.0.1:${(silent.address() as AddressInfo).port}/silent/app:1`;
+      await bench.project('pulling', commands('true'), { environment: { ...environment, image } });
+      const { build } = await bench.codebuild.startBuild({ projectName: 'pulling' });
+      await asked.promise;
+      await bench.codebuild.stopBuild({ id: build!.id! });
+      const over = await bench.wait(build!.id!);
+      assert.deepEqual(
+        [over.buildStatus, over.phases!.at(-2)?.phaseType, over.phases!.at(-2)?.phaseStatus],
+        ['STOPPED', 'PROVISIONING', 'STOPPED'],
+      );
+    } finally {
+      silent.close();
+    }
   });
 
   test("pulls from a private registry with the secret's user and password, as the project's role", async () => {

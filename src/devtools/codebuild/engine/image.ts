@@ -1,5 +1,6 @@
 /** Which image a build's machine is made of, and how it is pulled. */
 import type { Clients } from '../../../platform/aws.ts';
+import type { Config } from '../../../platform/config.ts';
 import { AwsError } from '../../../platform/errors.ts';
 import { ImagePullError, type MachineImage } from '../../../ports/machines/port.ts';
 import type { BuildLog } from '../runner/log.ts';
@@ -30,7 +31,7 @@ export function imageName(image: string, map: string): string {
 /** Throws BuildFailure when the credentials for its registry cannot be had. */
 export async function machineImage(
   environment: Environment,
-  map: string,
+  { map, pull }: Config['images'],
   clients: () => Promise<Clients>,
   log: BuildLog,
 ): Promise<MachineImage> {
@@ -38,7 +39,7 @@ export async function machineImage(
   const { credential } = environment.registryCredential ?? {};
   const credentials = credential === undefined ? undefined : await registryCredentials(credential, await clients());
   if (credentials) log.masker.add(credentials.password);
-  return { name, onPull: (line) => log.agent(`Pulling ${name}: ${line}`), ...(credentials ? { credentials } : {}) };
+  return { name, pull, onPull: (line) => log.agent(`Pulling ${name}: ${line}`), ...(credentials ? { credentials } : {}) };
 }
 
 /** CodeBuild user guide, "Private registry with Secrets Manager": the secret holds `username` and `password`. */

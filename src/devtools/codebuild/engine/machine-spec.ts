@@ -22,7 +22,7 @@ export async function machineSpec(
   return {
     ...common,
     env: {},
-    image: await machineImage(environment, config.imageMap, clients, log),
+    image: await machineImage(environment, config.images, clients, log),
     privileged: environment.privilegedMode ?? false,
     ...(environment.type?.includes('GPU') ? { gpus: 'all' as const } : {}),
   };
