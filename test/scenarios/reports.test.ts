@@ -121,6 +121,27 @@ describe('large report files', () => {
     }
   });
 
+  test('JSON that would take gigabytes is refused before it is parsed', async () => {
+    for (const [content, reason] of [
+      ['['.repeat(5_000_000), /nested more than 200 deep/],
+      [`[{"elements":[${'{},'.repeat(1_100_000)}{}]}]`, /more than 1000000 lists and objects/],
+      [`[{"name":"${'[{'.repeat(1_100_000)}"}]`, undefined],
+    ] as const) {
+      await written('hostile.json', content, async (file) => {
+        const { malformed, cases } = await read('CUCUMBERJSON', [file]);
+        if (reason) assert.match(malformed[0]!.reason, reason);
+        else assert.deepEqual([malformed, cases], [[], []], 'what stands in a text counts for nothing');
+      });
+    }
+  });
+
+  test('many readings at once all come to their end', async () => {
+    await written('large.xml', `<testsuite name="s">${'<testcase name="t"/>'.repeat(20_000)}</testsuite>`, async (file) => {
+      const reports = await Promise.all(Array.from({ length: 6 }, () => read('JUNITXML', [file])));
+      assert.deepEqual(reports.map(({ statusCounts }) => statusCounts.SUCCEEDED), Array(6).fill(20_000));
+    });
+  });
+
   test('a reading that is not waited for any more ends', async () => {
     await written('large.xml', `<testsuite name="s">${'<testcase name="t"/>'.repeat(200_000)}`, async (file) => {
       const abort = new AbortController();

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { TextDecoder } from 'node:util';
+import { parseBoundedJson } from './bounded-json.ts';
 import { CloverReader } from './clover.ts';
 import { CoberturaReader } from './cobertura.ts';
 import { readCucumber } from './cucumber.ts';
@@ -48,11 +49,7 @@ export async function readReportFile(name: FormatName, file: string, findings: F
 async function readJson(file: string): Promise<unknown> {
   const text = (await readFile(file, 'utf8')).replace(/^\uFEFF/, '');
   if (!/^\s*[[{]/.test(text)) throw new OtherFormat('it is not JSON');
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new MalformedReport((error as Error).message);
-  }
+  return parseBoundedJson(text);
 }
 
 async function readXml(file: string, handler: XmlHandler): Promise<void> {
