@@ -78,7 +78,7 @@ const TIDY = `cd "$1" || exit
 git for-each-ref --format='delete %(refname)' ${REFS} | git update-ref --stdin || exit
 packs=$(ls .git/objects/pack/*.pack 2>/dev/null | wc -l)
 loose=$(git count-objects | cut -d' ' -f1)
-if [ "$packs" -gt 20 ] || [ "$loose" -gt 2000 ]; then git repack -adq && git prune-packed -q; fi`;
+if [ "$packs" -gt 20 ] || [ "$loose" -gt 2000 ]; then git repack -adq && git prune --expire=now; fi`;
 
 async function tidy(machine: Machine, repository: string, signal: AbortSignal): Promise<string> {
   const output = await runScript(machine, TIDY, [repository], { signal });
@@ -92,14 +92,13 @@ async function packObjects({ machine, signal }: SourceContext, repository: strin
     signal,
   });
   const commits = [...new Set(listed.stdout.toString().split('\n').filter(Boolean))].sort();
+  const shallow = await runScript(machine, 'cat "$1/.git/shallow" 2>/dev/null', [repository], { signal });
   const tar = tarPack();
   const fill = async (): Promise<void> => {
     tar.entry({ name: 'packed-refs' }, commits.map((commit, index) => `${commit} ${REFS}/${index}\n`).join(''));
-    await forEachEntry(packDirectory(machine, `${repository}/.git`, signal), async (header, stream) => {
-      const name = header.name.replace(/^\.\//, '');
-      const wanted = name === 'shallow' || name.startsWith('objects/');
-      if (!wanted || (header.type !== 'file' && header.type !== 'directory')) return drain(stream);
-      const entry = tar.entry({ ...header, name }) as unknown as NodeJS.WritableStream;
+    if (shallow.stdout.length > 0) tar.entry({ name: 'shallow' }, shallow.stdout);
+    await forEachEntry(packDirectory(machine, `${repository}/.git/objects`, signal), async (header, stream) => {
+      const entry = tar.entry({ ...header, name: `objects/${header.name}` }) as unknown as NodeJS.WritableStream;
       if (header.type === 'file') await pipeline(stream, entry);
       else await drain(stream);
     });
