@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Build, CreateFleetCommandInput, Fleet } from '@aws-sdk/client-codebuild';
+import type { Build, CreateFleetCommandInput, Fleet, ScalingConfigurationInput } from '@aws-sdk/client-codebuild';
 import { allow, type BuildBench, buildBench, commands, phaseLines } from '../support/codebuild.ts';
 import { refused } from '../support/refused.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -80,7 +80,11 @@ describe('a fleet', () => {
   });
 
   const config = { metricType: 'FLEET_UTILIZATION_RATE', targetValue: 100 } as const;
-  const scaling = { scalingType: 'TARGET_TRACKING_SCALING', maxCapacity: 2, targetTrackingScalingConfigs: [config] } as const;
+  const scaling: ScalingConfigurationInput = {
+    scalingType: 'TARGET_TRACKING_SCALING',
+    maxCapacity: 2,
+    targetTrackingScalingConfigs: [config],
+  };
   const broken: [why: string, change: Partial<CreateFleetCommandInput>, message: RegExp][] = [
     ['no place', { baseCapacity: 0 }, /baseCapacity must be at least 1/],
     ['a negative number of places', { baseCapacity: -5 }, /baseCapacity/],
