@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { CloudTrail } from '@aws-sdk/client-cloudtrail';
 import type { CodeBuild } from '@aws-sdk/client-codebuild';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { fromBufferPromise } from 'yauzl';
@@ -98,6 +99,21 @@ test('a graph runs its builds in order; batch, groups and builds tell of each ot
     await bench.log(await batches.buildOf(batch, 'DOWNLOAD_SOURCE')),
     /Builds found in the batch section: last, first, left, right/,
   );
+
+  const { Events } = await new CloudTrail(server.client).lookupEvents({
+    LookupAttributes: [{ AttributeKey: 'EventName', AttributeValue: 'StartBuild' }],
+  });
+  const records = Events!.map((event) => JSON.parse(event.CloudTrailEvent!));
+  const ofBatch = records.filter(({ requestParameters }) => requestParameters.batchId === started!.id!.split(':')[1]);
+  assert.deepEqual(ofBatch.map(({ requestParameters }) => requestParameters.identifier).sort(), [
+    'DOWNLOAD_SOURCE',
+    'first',
+    'last',
+    'left',
+    'right',
+  ]);
+  assert.equal(ofBatch[0].userIdentity.sessionContext.sessionIssuer.arn, batches.buildBatchConfig.serviceRole);
+  assert.equal(ofBatch[0].userIdentity.invokedBy, 'codebuild.amazonaws.com');
 });
 
 test('what depends on a failed build does not run, unless its failure is ignored; the failed ones can be retried', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { CloudTrail } from '@aws-sdk/client-cloudtrail';
 import { CodeBuild, type CreateProjectCommandInput } from '@aws-sdk/client-codebuild';
 import { allow, type BuildBench, buildBench, commands, trust } from '../support/codebuild.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -57,6 +58,10 @@ test('a project is made with CodeBuild’s defaults, changed, found by name and 
   );
   await codebuild.deleteProject({ name: 'app' });
   await codebuild.deleteProject({ name: 'app' });
+  const { Events } = await new CloudTrail(server.client).lookupEvents({
+    LookupAttributes: [{ AttributeKey: 'ResourceName', AttributeValue: 'app' }],
+  });
+  assert.equal(Events!.filter(({ EventName }) => EventName === 'DeleteProject').length, 2);
   await assert.rejects(
     codebuild.updateProject({ name: 'app' }),
     fails('ResourceNotFoundException', new RegExp(`Project cannot be found: ${arn}`)),

@@ -83,9 +83,12 @@ const S3_NAMES: Record<string, string> = {
   GetBucketNotificationConfiguration: 'GetBucketNotification',
 };
 
+/** Penstock's own calls that do what on AWS a service does by a call of its API, which is recorded. */
+const STANDS_FOR: Record<string, Record<string, string>> = { codebuild: { StartBatchedBuild: 'StartBuild' } };
+
 const known = new WeakMap<ServiceModel, Map<string, Traits | undefined>>();
 
-/** Undefined for what is no operation of AWS's API: names that a client made up, and Penstock's own calls. */
+/** Undefined for what is no operation of AWS's API: names that a client made up, and Penstock's own calls, unless they stand for one. */
 export function traitsOf(service: string, model: ServiceModel, operation: string): Traits | undefined {
   let ofModel = known.get(model);
   if (!ofModel) {
@@ -96,7 +99,7 @@ export function traitsOf(service: string, model: ServiceModel, operation: string
   if (traits || ofModel.has(operation)) return traits;
   const found = model.operations[operation];
   if (!found && !model.otherOperations.includes(operation)) return undefined;
-  const made = found?.internal ? undefined : makeTraits(service, model, operation);
+  const made = found?.internal && !STANDS_FOR[service]?.[operation] ? undefined : makeTraits(service, model, operation);
   ofModel.set(operation, made);
   return made;
 }
@@ -107,7 +110,7 @@ function makeTraits(service: string, model: ServiceModel, operation: string): Tr
   const names = Object.keys((input && model.shapes[input.shape]?.members) ?? {});
   return {
     service,
-    eventName: (service === 's3' ? S3_NAMES[operation] : undefined) ?? operation,
+    eventName: (service === 's3' ? S3_NAMES[operation] : STANDS_FOR[service]?.[operation]) ?? operation,
     eventSource: eventSource(model),
     readOnly,
     withOutput: !readOnly || READS_WITH_OUTPUT.test(operation),

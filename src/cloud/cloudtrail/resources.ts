@@ -25,12 +25,11 @@ const plain =
     `arn:aws:${service}:${region}:${account}:${prefix}${name}`;
 const repository: Rule = ['repositoryName', 'AWS::CodeCommit::Repository', plain('codecommit')];
 
+const project: Rule = ['projectName', 'AWS::CodeBuild::Project', plain('codebuild', 'project/')];
+
 const RULES: Record<string, Rule[]> = {
   codecommit: [repository, ['repositoryNames', ...rest(repository)]],
-  codebuild: [
-    ['projectName', 'AWS::CodeBuild::Project', plain('codebuild', 'project/')],
-    ['names', 'AWS::CodeBuild::Project', plain('codebuild', 'project/')],
-  ],
+  codebuild: [project, ['names', ...rest(project)]],
   codepipeline: [
     ['pipelineName', 'AWS::CodePipeline::Pipeline', plain('codepipeline')],
     ['name', 'AWS::CodePipeline::Pipeline', plain('codepipeline')],
@@ -77,6 +76,12 @@ const RULES: Record<string, Rule[]> = {
   ],
 };
 
+/** Operations whose members mean something else than in the rest of their service. */
+const OF_OPERATION: Record<string, Rule[]> = {
+  'codebuild:BatchGetFleets': [['names', 'AWS::CodeBuild::Fleet']],
+  'codebuild:DeleteProject': [['name', ...rest(project)]],
+};
+
 function rest([, ...more]: Rule): [type: string, arn?: (name: string, where: Where) => string] {
   return more;
 }
@@ -86,6 +91,7 @@ const ARN_TYPES: [RegExp, string][] = [
   [/^codecommit:[^/]*$/, 'AWS::CodeCommit::Repository'],
   [/^codebuild:project\//, 'AWS::CodeBuild::Project'],
   [/^codebuild:report-group\//, 'AWS::CodeBuild::ReportGroup'],
+  [/^codebuild:fleet\//, 'AWS::CodeBuild::Fleet'],
   [/^codepipeline:webhook:/, 'AWS::CodePipeline::Webhook'],
   [/^codepipeline:[^/:]*$/, 'AWS::CodePipeline::Pipeline'],
   [/^codedeploy:application:/, 'AWS::CodeDeploy::Application'],
@@ -124,7 +130,7 @@ export function resourcesOf(fact: Fact): ResourceRef[] {
   };
   if (fact.git) add(repository[1], fact.git.repositoryName, repository[2]!(fact.git.repositoryName, where));
   const input = structure(fact.input);
-  for (const [member, type, arn] of RULES[fact.service] ?? []) {
+  for (const [member, type, arn] of OF_OPERATION[`${fact.service}:${fact.operation}`] ?? RULES[fact.service] ?? []) {
     for (const name of strings(input[member])) if (!name.startsWith('arn:')) add(type, name, arn?.(name, where));
   }
   addObject(fact, input, add);
