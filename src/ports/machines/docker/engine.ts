@@ -28,8 +28,8 @@ export interface Call {
   signal?: AbortSignal | undefined;
 }
 
-/** Docker Engine 18.09 and Podman 3 understand it; newer ones go on doing so. */
-const version = '/v1.39';
+/** Of version 1 of the API, for which this is written: Docker 20.10's, and Podman's. Older engines get their own, newer ones their oldest. */
+const preferredMinor = 41;
 /** No call but those that stream takes longer on an engine that works. */
 const timeoutMs = 60_000;
 
@@ -40,6 +40,8 @@ const timeoutMs = 60_000;
  */
 export class Engine {
   readonly #connection: Connection;
+  /** What all paths begin with. */
+  #prefix: Promise<string> | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -64,7 +66,7 @@ export class Engine {
   ): Promise<IncomingMessage> {
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const type = content?.type ?? (body === undefined ? undefined : 'application/json');
-    const request = this.#request(method, path, call, type === undefined ? {} : { 'Content-Type': type });
+    const request = this.#request(method, (await this.#agreed()) + path, call, type === undefined ? {} : { 'Content-Type': type });
     const answered = answerOf(request);
     if (content) content.body.pipe(request);
     else request.end(body);
@@ -75,7 +77,7 @@ export class Engine {
 
   /** Headers only; undefined when there is no such thing. */
   async head(path: string, call: Call = {}): Promise<IncomingMessage['headers'] | undefined> {
-    const request = this.#request('HEAD', path, { ...call, signal: within(call.signal) }, {});
+    const request = this.#request('HEAD', (await this.#agreed()) + path, { ...call, signal: within(call.signal) }, {});
     const answered = answerOf(request);
     request.end();
     const answer = await answered;
@@ -88,7 +90,7 @@ export class Engine {
   /** Takes the connection over, as `attach` and `exec` do. What the engine had sent along with its answer is in the stream. */
   async hijack(path: string, body: unknown): Promise<Duplex> {
     const headers = { 'Content-Type': 'application/json', Connection: 'Upgrade', Upgrade: 'tcp' };
-    const request = this.#request('POST', path, {}, headers);
+    const request = this.#request('POST', (await this.#agreed()) + path, {}, headers);
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
     request.on('upgrade', (_, socket, head) => {
       socket.on('error', () => undefined);
@@ -108,13 +110,32 @@ export class Engine {
     }
   }
 
+  /** Asked once, and again as long as there is no answer. */
+  #agreed(): Promise<string> {
+    this.#prefix ??= this.#agree().catch((error) => {
+      this.#prefix = undefined;
+      throw error;
+    });
+    return this.#prefix;
+  }
+
+  /** Engines refuse versions that are older than their oldest: Docker 29 takes none before 1.44. */
+  async #agree(): Promise<string> {
+    const request = this.#request('GET', '/version', { signal: within(undefined) }, {});
+    const answered = answerOf(request);
+    request.end();
+    const { ApiVersion, MinAPIVersion }: { ApiVersion?: string; MinAPIVersion?: string } = JSON.parse(await textOf(await answered));
+    const minor = (version: string | undefined, otherwise: number): number => Number(version?.split('.')[1] ?? otherwise);
+    return `/v1.${Math.max(Math.min(preferredMinor, minor(ApiVersion, preferredMinor)), minor(MinAPIVersion, 0))}`;
+  }
+
   #request(method: string, path: string, { query, headers, signal }: Call, more: Record<string, string>): ClientRequest {
     const { address, tls, options } = this.#connection;
     const search = query && Object.keys(query).length > 0 ? `?${new URLSearchParams(query)}` : '';
     const all: RequestOptions = {
       ...options,
       method,
-      path: version + path + search,
+      path: path + search,
       headers: { ...headers, ...more },
       agent: false,
       ...(signal ? { signal } : {}),
