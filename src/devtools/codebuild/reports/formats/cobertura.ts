@@ -3,10 +3,12 @@
  * for each file.
  */
 import { copied, countOf, type FileCoverage, type Findings } from './result.ts';
-import type { XmlElement, XmlHandler } from './xml-reader.ts';
+import { MalformedReport, type XmlElement, type XmlHandler } from './xml-reader.ts';
 
 /** characters */
 const MAX_PATH = 5000;
+/** All are held until the end. */
+const MAX_FILES = 200_000;
 
 interface Lines {
   /** Number → was it run. */
@@ -29,6 +31,7 @@ export class CoberturaReader implements XmlHandler {
       const path = copied(attributes.get('filename') || attributes.get('name') || '', MAX_PATH);
       this.#file = this.#files.get(path) ?? { hit: new Map(), branches: new Map() };
       this.#files.set(path, this.#file);
+      if (this.#files.size > MAX_FILES) throw new MalformedReport(`it has more than ${MAX_FILES} files`);
     } else if (name === 'line' && this.#file) addLine(this.#file, attributes);
   }
 
