@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { CloudWatch } from '@aws-sdk/client-cloudwatch';
 import { GetDeploymentGroupCommand, StopDeploymentCommand } from '@aws-sdk/client-codedeploy';
 import { DeleteRoleCommand, DeleteRolePolicyCommand } from '@aws-sdk/client-iam';
 import { openEnvelope, trustIn } from '../../src/agent/envelope.ts';
@@ -330,6 +331,38 @@ describe('stopping', () => {
     assert.equal(stopped.status, 'Stopped');
     const info = await rollouts.settled(stopped.rollbackInfo!.rollbackDeploymentId!);
     assert.deepEqual([info.status, info.revision], ['Succeeded', good]);
+  });
+});
+
+describe('alarms', () => {
+  test('that go off stop the deployment, which is rolled back; quiet ones do not', async () => {
+    const cloudwatch = new CloudWatch(server.client);
+    await cloudwatch.putMetricAlarm({
+      ...{ AlarmName: 'unwell', Namespace: 'App', MetricName: 'errors', Statistic: 'Sum', Period: 60, EvaluationPeriods: 1 },
+      // What is missing changes nothing, so a state that was set stays.
+      ...{ Threshold: 1, ComparisonOperator: 'GreaterThanThreshold', TreatMissingData: 'ignore' },
+    });
+    const { name, hosts } = await rollouts.fleet(2, undefined, {
+      alarmConfiguration: { enabled: true, alarms: [{ name: 'unwell' }] },
+      autoRollbackConfiguration: { enabled: true, events: ['DEPLOYMENT_STOP_ON_ALARM'] },
+    });
+    const good = await revision(`${name}-good`);
+    assert.equal((await rollouts.settled(await rollouts.deploy(name, good))).status, 'Succeeded');
+    const held = holdAt('Install', 'inside');
+    hosts[0]!.behave = held.behave;
+    const id = await rollouts.deploy(name, await revision(`${name}-next`));
+    await held.reached;
+    await cloudwatch.setAlarmState({ AlarmName: 'unwell', StateValue: 'ALARM', StateReason: 'a test' });
+    hosts[0]!.behave = () => 'succeed';
+    // At the latest before the second host begins, the alarm is seen.
+    held.open();
+    const stopped = await rollouts.settled(id);
+    assert.deepEqual([stopped.status, stopped.errorInformation!.code], ['Stopped', 'ALARM_ACTIVE']);
+    const info = await rollouts.settled(stopped.rollbackInfo!.rollbackDeploymentId!);
+    assert.deepEqual([info.status, info.revision], ['Succeeded', good]);
+    const next = await rollouts.settled(await rollouts.deploy(name, await revision(`${name}-again`)));
+    assert.deepEqual([next.status, next.errorInformation!.code], ['Stopped', 'ALARM_ACTIVE']);
+    cloudwatch.destroy();
   });
 });
 

@@ -224,11 +224,14 @@ export class Rollouts {
     return rollouts;
   }
 
-  /** A role that CodeDeploy may assume, that may look at revisions and speak to topics. Its ARN. */
+  /** A role that CodeDeploy may assume, that may look at revisions and alarms, and speak to topics. Its ARN. */
   async role(name: string): Promise<string> {
     const trust = statement({ Principal: { Service: 'codedeploy.amazonaws.com' }, Action: 'sts:AssumeRole' });
     const { Role } = await this.iam.send(new CreateRoleCommand({ RoleName: name, AssumeRolePolicyDocument: trust }));
-    const reading = statement({ Action: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 'sns:Publish'], Resource: '*' });
+    const reading = statement({
+      Action: ['s3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 'sns:Publish', 'cloudwatch:DescribeAlarms'],
+      Resource: '*',
+    });
     await this.iam.send(new PutRolePolicyCommand({ RoleName: name, PolicyName: 'revisions', PolicyDocument: reading }));
     return Role!.Arn!;
   }

@@ -15,6 +15,8 @@ function enabled(deployment: Pick<Deployment, 'options'>, group: GroupSettings |
 
 /** Why the deployment must stop, if an alarm says so, or cannot be read and that was not to be ignored. */
 export async function activeAlarm(platform: Platform, deployment: Deployment): Promise<string | undefined> {
+  // A rollback is the answer to the alarm, which goes off until it is through.
+  if (deployment.creator === 'codeDeployRollback') return undefined;
   const group = await platform.read
     .selectFrom('codedeploy.groups')
     .select('settings')
