@@ -68,6 +68,10 @@ test('directories of the cache section come back, in the source, under HOME and 
   assert.match(warm, /^in-source\nin-home\noutside$/m);
   assert.match(warm, /^empty-too\nlinks-too$/m);
   assert.doesNotMatch(warm, /^one-file$/m);
+  const again = 'touch deps; echo $(cat deps/made) again';
+  const untouched = await run('custom', cached(['deps/**/*', '~/.tool'], again));
+  assert.match(untouched, /\.tool is in the local cache as it is$/m);
+  assert.match(untouched, /Stored .*deps in the local cache/);
   // Another project names the same paths.
   await bench.project('neighbour', spec, { cache: custom });
   assert.match(await run('neighbour'), /^none$/m);

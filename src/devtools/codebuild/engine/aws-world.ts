@@ -12,7 +12,7 @@ import { credentialHelper } from '../sources/credential-helper.ts';
 import { fetchSources, type SourceContext } from '../sources/fetch.ts';
 import { asStream } from '../sources/s3.ts';
 import { S3Cache } from '../storage/cache.ts';
-import { restoreCustomCache, saveCustomCache } from '../storage/custom-cache.ts';
+import { CustomCache, keepsDirectories } from '../storage/custom-cache.ts';
 import { parseS3Location } from '../storage/s3-location.ts';
 import { uploadArtifact } from '../storage/upload-artifact.ts';
 import type { BuildRow, StoredArtifact } from '../tables.ts';
@@ -30,12 +30,14 @@ export class AwsWorld implements World {
   /** Written with the next change of phase. */
   #changes: Changes = {};
   readonly #secondary: StoredArtifact[] = [];
+  readonly #customCache: CustomCache;
   #sourceDirectory = '';
   #begun = false;
 
   constructor(context: BuildContext, owner: string) {
     this.#context = context;
     this.#owner = owner;
+    this.#customCache = new CustomCache(context);
   }
 
   async enterPhases(steps: PhaseStep[], commands = false): Promise<void> {
@@ -82,12 +84,12 @@ export class AwsWorld implements World {
   }
 
   restoreCache(_machine: Machine, keys: CacheKeys, paths: CachePath[]): Promise<void> {
-    if (this.#context.row.definition.cache?.type === 'LOCAL') return restoreCustomCache(this.#context, paths, this.#sourceDirectory);
+    if (keepsDirectories(this.#context.row)) return this.#customCache.restore(paths, this.#sourceDirectory);
     return new S3Cache(this.#context).restore(keys, this.#sourceDirectory);
   }
 
   saveCache(_machine: Machine, keys: CacheKeys, paths: CachePath[]): Promise<void> {
-    if (this.#context.row.definition.cache?.type === 'LOCAL') return saveCustomCache(this.#context, paths, this.#sourceDirectory);
+    if (keepsDirectories(this.#context.row)) return this.#customCache.save(paths, this.#sourceDirectory);
     return new S3Cache(this.#context).save(keys, paths, this.#sourceDirectory);
   }
 

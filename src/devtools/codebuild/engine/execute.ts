@@ -9,6 +9,7 @@ import { downloadBatchspec } from '../runner/download-batchspec.ts';
 import { BuildInterrupt, outcomeOf, type PhaseOutcome, SUCCEEDED } from '../runner/outcome.ts';
 import { type BuildResult, runBuild } from '../runner/run-build.ts';
 import type { BuildRequest, PhaseStep } from '../runner/world.ts';
+import { keepsDirectories } from '../storage/custom-cache.ts';
 import type { BuildRow } from '../tables.ts';
 import { AwsWorld } from './aws-world.ts';
 import type { ClaimedBuild } from './claim.ts';
@@ -112,7 +113,7 @@ function requestOf(row: BuildRow, env: Record<string, string>, defaults: Record<
     variables: environment?.environmentVariables ?? [],
     primaryArtifact: artifacts.type === 'S3' || (artifacts.type === 'CODEPIPELINE' && Boolean(artifacts.location)),
     secondaryArtifacts: secondaryArtifacts.map((item) => item.artifactIdentifier ?? ''),
-    cache: cache?.type === 'S3' || (cache?.type === 'LOCAL' && (cache.modes ?? []).includes('LOCAL_CUSTOM_CACHE')),
+    cache: cache?.type === 'S3' || keepsDirectories(row),
   };
 }
 

@@ -12,55 +12,82 @@ import type { SourceContext } from '../sources/fetch.ts';
 import { homeOf, PERMISSIONS, placeOf } from './cache-archive.ts';
 import { dropArchive, keepArchive, openArchive } from './local-cache.ts';
 
-/** Files of the source stand before those of the cache, as on AWS. */
-export async function restoreCustomCache(context: SourceContext, paths: CachePath[], source: string): Promise<void> {
-  const { platform, machine, row, log, signal } = context;
-  if (!keepsCustom(context)) return;
-  for (const [directory, name] of await namesOf(machine, paths, source)) {
-    const archive = await openArchive(platform, row, name);
-    if (!archive) {
-      log.agent(`There is no local cache of ${directory} on this host yet`);
-      continue;
+/** Of one build. */
+export class CustomCache {
+  readonly #context: SourceContext;
+  /** Directory → what it held right after it was restored. */
+  readonly #restored = new Map<string, string>();
+
+  constructor(context: SourceContext) {
+    this.#context = context;
+  }
+
+  /** Files of the source stand before those of the cache, as on AWS. */
+  async restore(paths: CachePath[], source: string): Promise<void> {
+    const { platform, machine, row, log, signal } = this.#context;
+    for (const [directory, name] of await namesOf(machine, paths, source)) {
+      const archive = await openArchive(platform, row, name);
+      if (!archive) {
+        log.agent(`There is no local cache of ${directory} on this host yet`);
+        continue;
+      }
+      try {
+        await unpackTar(machine, directory, archive, { keepExisting: true, signal });
+        const inventory = await inventoryOf(machine, directory, signal);
+        if (inventory !== undefined) this.#restored.set(directory, inventory);
+        log.agent(`Restored ${directory} from the local cache`);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.agent(`Unable to restore ${directory} from the local cache: ${(error as Error).message}`);
+        await dropArchive(platform, row, name);
+      } finally {
+        archive.destroy();
+      }
     }
-    try {
-      await unpackTar(machine, directory, archive, { keepExisting: true, signal });
-      log.agent(`Restored ${directory} from the local cache`);
-    } catch (error) {
-      signal.throwIfAborted();
-      log.agent(`Unable to restore ${directory} from the local cache: ${(error as Error).message}`);
-      await dropArchive(platform, row, name);
-    } finally {
-      archive.destroy();
+  }
+
+  async save(paths: CachePath[], source: string): Promise<void> {
+    const { machine, log, signal } = this.#context;
+    for (const [directory, name] of await namesOf(machine, paths, source)) {
+      try {
+        log.agent(await this.#saveOne(directory, name));
+      } catch (error) {
+        signal.throwIfAborted();
+        log.agent(`Unable to store ${directory} in the local cache: ${(error as Error).message}`);
+      }
     }
+  }
+
+  async #saveOne(directory: string, name: string): Promise<string> {
+    const { platform, machine, row, directory: aside, signal } = this.#context;
+    const kind = await kindOf(machine, directory, signal);
+    if (kind === 'nothing') return `There is no directory ${directory} to keep in the local cache`;
+    if (kind === 'file' || KERNEL.test(directory)) return `Skip cache due to: only directories can be cached locally: ${directory}`;
+    const before = this.#restored.get(directory);
+    if (before !== undefined && before === (await inventoryOf(machine, directory, signal)))
+      return `${directory} is in the local cache as it is`;
+    await keepArchive(platform, row, name, packTree(machine, directory, signal), aside);
+    return `Stored ${directory} in the local cache`;
   }
 }
 
-export async function saveCustomCache(context: SourceContext, paths: CachePath[], source: string): Promise<void> {
-  const { platform, machine, row, log, directory: aside, signal } = context;
-  if (!keepsCustom(context)) return;
-  for (const [directory, name] of await namesOf(machine, paths, source)) {
-    try {
-      const kind = await kindOf(machine, directory, signal);
-      if (kind === 'nothing') log.agent(`There is no directory ${directory} to keep in the local cache`);
-      else if (kind === 'file' || KERNEL.test(directory))
-        log.agent(`Skip cache due to: only directories can be cached locally: ${directory}`);
-      else {
-        await keepArchive(platform, row, name, packTree(machine, directory, signal), aside);
-        log.agent(`Stored ${directory} in the local cache`);
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      log.agent(`Unable to store ${directory} in the local cache: ${(error as Error).message}`);
-    }
-  }
+export function keepsDirectories({ definition }: Pick<SourceContext['row'], 'definition'>): boolean {
+  return definition.cache?.type === 'LOCAL' && (definition.cache.modes?.includes('LOCAL_CUSTOM_CACHE') ?? false);
+}
+
+/** Each name with its size and the time of its last change of any kind, which no program can set; for machines with GNU's find. */
+const INVENTORY = `cd "$1" && find . -printf '%p %y %s %C@\\0' 2>/dev/null | sort -z | cksum`;
+
+/** Told so that two answers can be compared; undefined where it cannot be told. */
+async function inventoryOf(machine: Machine, directory: string, signal: AbortSignal): Promise<string | undefined> {
+  const { stdout } = await runScript(machine, INVENTORY, [directory], { signal });
+  const inventory = stdout.toString().trim();
+  // The sum of nothing.
+  return inventory === '' || inventory.endsWith(' 0') ? undefined : inventory;
 }
 
 /** Not files that anybody wrote. */
 const KERNEL = /^\/(?:$|(?:proc|sys|dev)(?:\/|$))/;
-
-function keepsCustom({ row }: SourceContext): boolean {
-  return row.definition.cache?.modes?.includes('LOCAL_CUSTOM_CACHE') ?? false;
-}
 
 /** Directory inside → name of its archive. */
 async function namesOf(machine: Machine, paths: CachePath[], source: string): Promise<Map<string, string>> {
