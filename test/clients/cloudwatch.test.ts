@@ -418,6 +418,15 @@ describe('alarms', () => {
     iam.destroy();
   });
 
+  test('put by many at once are one', async () => {
+    await Promise.all(Array.from({ length: 10 }, (_, index) => put('contested', { Threshold: index })));
+    const { MetricAlarms } = await cloudwatch.describeAlarms({ AlarmNames: ['contested'] });
+    assert.equal(MetricAlarms!.length, 1);
+    const { AlarmHistoryItems } = await cloudwatch.describeAlarmHistory({ AlarmName: 'contested', HistoryItemType: 'ConfigurationUpdate' });
+    assert.equal(AlarmHistoryItems!.filter(({ HistorySummary }) => HistorySummary!.endsWith('created')).length, 1);
+    assert.equal(AlarmHistoryItems!.length, 10);
+  });
+
   test('that could not be watched are refused', async () => {
     const bad = (message: RegExp, more: object) => refused(put('bad', more), 'ValidationException', message, 400);
     await bad(/Period/, { Period: 61 });

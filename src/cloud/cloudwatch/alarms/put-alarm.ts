@@ -6,7 +6,7 @@ import { type Check, operation, type RequestContext } from '../../../platform/se
 import { invalid } from '../errors.ts';
 import type { Alarm, CompositeDefinition, MetricDefinition } from '../tables.ts';
 import { checkActions } from './actions.ts';
-import { ALARM_KIND, alarmArn, checkTags, findAlarms, lockAlarm, nameInArn, onAlarms, tagRecord } from './alarm.ts';
+import { ALARM_KIND, alarmArn, checkTags, lockAlarm, nameInArn, onAlarms, tagRecord } from './alarm.ts';
 import { remember } from './history.ts';
 import { configurationChangeEvent } from './messages.ts';
 import { alarmsIn, checkNumber, parseRule } from './rule.ts';
@@ -49,16 +49,11 @@ export const putCompositeAlarm = operation('cloudwatch', 'PutCompositeAlarm', {
     checkActions(definition, ctx.region);
     const named = [...new Set(alarmsIn(parseRule(definition.AlarmRule)).map((text) => nameInArn(ctx, text) ?? text))];
     checkNumber(named);
-    const children = await findAlarms(ctx.read, ctx, named);
-    const missing = named.filter((name) => !children.some((child) => child.name === name));
-    if (missing.length > 0) {
-      throw invalid(`Could not save the composite alarm as alarms [${missing.join(', ')}] in the alarm rule do not exist`);
-    }
     await ctx.transaction(async (tx) => {
+      const children = await lockChildren(tx, ctx, named);
       const { id } = await put(tx, ctx, AlarmName, 'CompositeAlarm', definition, Tags);
       await tx.sql.deleteFrom('cloudwatch.children').where('parent', '=', id).execute();
       if (children.length > 0) {
-        // A child that was deleted meanwhile breaks the reference, and with it this transaction.
         await tx.sql
           .insertInto('cloudwatch.children')
           .values(children.map((child) => ({ parent: id, child: child.id })))
@@ -71,6 +66,30 @@ export const putCompositeAlarm = operation('cloudwatch', 'PutCompositeAlarm', {
   },
 });
 
+/** The alarms of a rule, which nobody deletes until the end of the transaction. */
+async function lockChildren(
+  tx: Transaction,
+  { account, region }: RequestContext,
+  names: string[],
+): Promise<{ id: string; name: string }[]> {
+  const known = names.filter((name) => !name.includes('\0'));
+  const children =
+    known.length === 0
+      ? []
+      : await tx.sql
+          .selectFrom('cloudwatch.alarms')
+          .select(['id', 'name'])
+          .where('account', '=', account)
+          .where('region', '=', region)
+          .where('name', 'in', known)
+          .orderBy('name')
+          .forKeyShare()
+          .execute();
+  const missing = names.filter((name) => !children.some((child) => child.name === name));
+  if (missing.length === 0) return children;
+  throw invalid(`Could not save the composite alarm as alarms [${missing.join(', ')}] in the alarm rule do not exist`);
+}
+
 async function put(
   tx: Transaction,
   ctx: RequestContext,
@@ -81,35 +100,42 @@ async function put(
 ): Promise<Alarm> {
   checkName(name, definition.AlarmDescription);
   const now = ctx.now();
-  const before = await lockAlarm(tx, ctx, name);
-  if (before && before.type !== type) throw invalid(`${alarmArn(ctx, name)} is an alarm of another type.`);
   const wanted = { definition: JSON.stringify(definition), configured_at: now };
-  let after: Alarm;
-  if (before) {
-    const set = tx.sql.updateTable('cloudwatch.alarms').set(wanted).where('id', '=', before.id);
-    after = await set.returningAll().executeTakeFirstOrThrow();
-  } else {
-    // Tags of an alarm that is there are changed by TagResource only.
-    checkTags(tagRecord(tags));
-    const fresh = {
-      state: 'INSUFFICIENT_DATA',
-      state_reason: 'Unchecked: Initial alarm creation',
-      state_at: now,
-      transitioned_at: now,
-    } as const;
-    const { account, region } = ctx;
-    const row = { id: randomUUID(), account, region, name, type, tags: JSON.stringify(tagRecord(tags)), ...fresh, ...wanted };
-    after = await tx.sql.insertInto('cloudwatch.alarms').values(row).returningAll().executeTakeFirstOrThrow();
-  }
+  // Tags of an alarm that is there are changed by TagResource only.
+  const created = (await lockAlarm(tx, ctx, name)) ? undefined : await create(tx, ctx, { name, type, ...wanted }, tagRecord(tags), now);
+  // If it was not made, somebody else made it meanwhile.
+  const before = created ? undefined : await lockAlarm(tx, ctx, name);
+  if (before && before.type !== type) throw invalid(`${alarmArn(ctx, name)} is an alarm of another type.`);
+  const after =
+    created ??
+    (await tx.sql.updateTable('cloudwatch.alarms').set(wanted).where('id', '=', before!.id).returningAll().executeTakeFirstOrThrow());
   const operation = before ? 'update' : 'create';
-  await remember(
-    tx,
-    after,
-    { at: now, item: 'ConfigurationUpdate', summary: `Alarm "${name}" ${operation}d` },
-    { type: `${operation[0]!.toUpperCase()}${operation.slice(1)}` },
-  );
+  const summary = `Alarm "${name}" ${operation}d`;
+  await remember(tx, after, { at: now, item: 'ConfigurationUpdate', summary }, { type: before ? 'Update' : 'Create' });
   await tx.emit(configurationChangeEvent(after, operation, before, now));
   return after;
+}
+
+function create(
+  tx: Transaction,
+  { account, region }: RequestContext,
+  wanted: { name: string; type: Alarm['type']; definition: string; configured_at: Date },
+  tags: Record<string, string>,
+  now: Date,
+): Promise<Alarm | undefined> {
+  checkTags(tags);
+  const state = {
+    state: 'INSUFFICIENT_DATA',
+    state_reason: 'Unchecked: Initial alarm creation',
+    state_at: now,
+    transitioned_at: now,
+  } as const;
+  return tx.sql
+    .insertInto('cloudwatch.alarms')
+    .values({ id: randomUUID(), account, region, tags: JSON.stringify(tags), ...state, ...wanted })
+    .onConflict((conflict) => conflict.doNothing())
+    .returningAll()
+    .executeTakeFirst();
 }
 
 function checkName(name: string, description: string | undefined): void {
