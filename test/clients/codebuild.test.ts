@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { CodeBuild } from '@aws-sdk/client-codebuild';
@@ -120,7 +120,7 @@ test('overrides: variables merge, buildspec inline and from S3, time-outs, logs 
 
 test('the same idempotency token is the same build, with other parameters an error', async () => {
   await bench.project('idempotent', commands('true'));
-  const idempotencyToken = 'token-1';
+  const idempotencyToken = `token-${randomBytes(4000).toString('hex')}`;
   const both = await Promise.all([1, 2, 3].map(() => codebuild.startBuild({ projectName: 'idempotent', idempotencyToken })));
   assert.equal(new Set(both.map(({ build }) => build!.id)).size, 1);
   await assert.rejects(

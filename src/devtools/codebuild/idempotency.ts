@@ -24,8 +24,9 @@ export async function once<Row extends { id: string }>(
 ): Promise<Row> {
   if (token === undefined) return start();
   const now = ctx.now();
-  const request_hash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
-  const key = { account: ctx.account, region: ctx.region, token };
+  const request_hash = digest(JSON.stringify(request));
+  // A token may be longer than what a key of the database can be.
+  const key = { account: ctx.account, region: ctx.region, token: digest(token) };
   await tx.sql
     .deleteFrom('codebuild.start_tokens')
     .where('created_at', '<', new Date(now.getTime() - TOKEN_MS))
@@ -55,4 +56,8 @@ export async function once<Row extends { id: string }>(
     .where((eb) => eb.and(key))
     .execute();
   return begun;
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }

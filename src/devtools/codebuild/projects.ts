@@ -10,7 +10,7 @@ import { requireFleet } from './fleets/find.ts';
 import { type Place, projectArn, projectNameOf, projectRefOf } from './names.ts';
 import { DIRECTIONS, PAGE, pageOf, startOf } from './pages.ts';
 import { newLinkSecret } from './public/links.ts';
-import { checkBadge, checkDefinition } from './rules.ts';
+import { checkBadge, checkDefinition, checkLimits } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
@@ -34,6 +34,7 @@ export const createProject = operation('codebuild', 'CreateProject', {
     await checkBatchRole(ctx, given.buildBatchConfig);
     await requireFleet(ctx.read, ctx, given.environment);
     const definition = withDefaults(ctx, name, { ...given, badge: { badgeEnabled: badgeEnabled ?? false } });
+    checkLimits(definition);
     const now = ctx.now();
     const row = await ctx.transaction((tx) =>
       tx.sql
@@ -79,13 +80,12 @@ export const updateProject = operation('codebuild', 'UpdateProject', {
         .executeTakeFirst();
       if (!project) throw ctx.error('ResourceNotFoundException', `Project cannot be found: ${projectArn(ctx, name)}`);
       const definition = withDefaults(ctx, name, { ...project.definition, ...defined(changes) });
-      // -1 takes the limit away, as the console and CloudFormation do it.
-      if (definition.concurrentBuildLimit === -1) definition.concurrentBuildLimit = undefined;
       // Without anything in it the batch configuration goes away, as infrastructure tools do it.
       if (changes.buildBatchConfig && Object.keys(changes.buildBatchConfig).length === 0) definition.buildBatchConfig = undefined;
       if (badgeEnabled !== undefined) definition.badge = { badgeEnabled };
       checkBadge(definition.badge?.badgeEnabled, definition.source);
       checkDefinition(definition);
+      checkLimits(definition);
       return tx.sql
         .updateTable('codebuild.projects')
         .set({
@@ -263,6 +263,8 @@ function withDefaults(ctx: RequestContext, name: string, given: Given): ProjectD
   if (definition.secondaryArtifacts) {
     definition.secondaryArtifacts = definition.secondaryArtifacts.map((item) => artifactDefaults(item, item.artifactIdentifier ?? name));
   }
+  // -1 takes the limit away, as the console and CloudFormation do it.
+  if (definition.concurrentBuildLimit === -1) definition.concurrentBuildLimit = undefined;
   if (source) definition.source = { ...source, insecureSsl: source.insecureSsl ?? false };
   return definition;
 }

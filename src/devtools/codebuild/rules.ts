@@ -19,6 +19,11 @@ export interface CheckedDefinition {
   logsConfig?: ShapeOf<'codebuild', 'LogsConfig'>;
 }
 
+interface Limits {
+  concurrentBuildLimit?: number;
+  autoRetryLimit?: number;
+}
+
 const MAX_SECONDARIES = 12;
 const IDENTIFIER = /^[A-Za-z0-9_]{1,127}$/;
 /** A pipeline's artifacts are identified by their names, which may have dashes. */
@@ -47,6 +52,11 @@ export function checkDefinition(definition: CheckedDefinition, pipeline = false)
   if (logsConfig?.s3Logs?.status === 'ENABLED' && !logsConfig.s3Logs.location) {
     throw invalid('Invalid logs config: location is a required field for S3 logs');
   }
+}
+
+export function checkLimits({ concurrentBuildLimit = 1, autoRetryLimit = 0 }: Limits): void {
+  if (concurrentBuildLimit < 1) throw invalid('Invalid project: concurrentBuildLimit must be at least 1');
+  if (autoRetryLimit < 0) throw invalid('Invalid project: autoRetryLimit must not be negative');
 }
 
 export function checkBadge(enabled: boolean | undefined, source: Source | undefined): void {

@@ -14,7 +14,7 @@ import { initiatorOf } from './initiator.ts';
 import { buildArn, type Place, parseBuildId, projectArn, projectNameOf } from './names.ts';
 import { mergeOverrides } from './overrides.ts';
 import { onProject } from './projects.ts';
-import { invalid } from './rules.ts';
+import { checkLimits, invalid } from './rules.ts';
 import { checkServiceRole } from './service-role.ts';
 import type { BuildDefinition, BuildRow, ProjectRow, RetryState, StartRequest, StoredPhase } from './tables.ts';
 import { QUEUE_TOPIC } from './topics.ts';
@@ -30,6 +30,7 @@ export const startBuild = operation('codebuild', 'StartBuild', {
   async handle(ctx, input) {
     if (input.debugSessionEnabled) throw invalid('Debug sessions are not available in this installation');
     const name = projectNameOf(ctx, input.projectName);
+    checkLimits({ autoRetryLimit: input.autoRetryLimitOverride });
     if (input.serviceRoleOverride !== undefined) await checkServiceRole(ctx, input.serviceRoleOverride);
     const { idempotencyToken, ...request } = input;
     const row = await ctx.transaction((tx) =>
