@@ -29,6 +29,9 @@ test('a beginning of a secret that stays one is shown', () => {
   assert.equal(masker.write('sec'), '');
   assert.equal(masker.write('ond'), 'second');
   assert.equal(masker.write('secret\nof two lines!'), '***!');
+  masker.add('secret');
+  assert.equal(masker.write('a secret'), 'a ');
+  assert.equal(masker.flush(), '***', 'the beginning of one is all of another');
 });
 
 test('agent lines, output in pieces, a missing last newline, and the blank line after a command', async () => {
@@ -86,4 +89,18 @@ test('lines written before the sink was there reach it; a failing sink is report
   await log.end();
   assert.match(seen[0] ?? '', /early/);
   assert.deepEqual(losses, ['no permission']);
+});
+
+test('however a text is cut, it is masked as it is in one piece', () => {
+  const secrets = ['aba', 'ababac', 'cab\nb', 'bbb'];
+  const text = 'xabababac cab\nbbb aba\nbabab cab\nababa';
+  const whole = 'x***b***c ***bb ***\nb***b cab\n***ba';
+  for (let first = 0; first <= text.length; first += 1) {
+    for (let second = first; second <= text.length; second += 1) {
+      const masker = new Masker();
+      for (const secret of secrets) masker.add(secret);
+      const shown = [text.slice(0, first), text.slice(first, second), text.slice(second)].map((piece) => masker.write(piece));
+      assert.equal(shown.join('') + masker.flush(), whole, `cut at ${first} and ${second}`);
+    }
+  }
 });
