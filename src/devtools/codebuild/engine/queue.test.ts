@@ -23,7 +23,7 @@ let me = '1';
 const config = { dataDir: '/nonexistent', concurrentBuilds: 0 };
 const dead = new Set<string>();
 const removed: string[] = [];
-const machines = { adopt: async (id: string) => ({ remove: async () => void removed.push(id) }) } as never;
+const machines = { discard: async (id: string) => void removed.push(id) } as never;
 
 before(async () => {
   bench = await openPlatform(codebuild, {
