@@ -10,12 +10,12 @@ let accepted: { socket: ServerWebSocket; messages: [text: string, binary: boolea
 
 before(async () => {
   server.on('upgrade', (request, socket, head) => {
-    const channel = acceptWebSocket(request, socket, head);
-    if (!channel) return void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const messages: [string, boolean][] = [];
-    accepted = { socket: channel, messages, closed: promise };
-    channel.listen({ onMessage: (data, binary) => messages.push([data.toString(), binary]), onClose: resolve });
+    acceptWebSocket(request, socket, head, (channel) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const messages: [string, boolean][] = [];
+      accepted = { socket: channel, messages, closed: promise };
+      channel.listen({ onMessage: (data, binary) => messages.push([data.toString(), binary]), onClose: resolve });
+    });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
