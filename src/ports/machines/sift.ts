@@ -38,6 +38,21 @@ export function sift(archive: Readable, options: SiftOptions = {}): Readable {
   return output as unknown as Readable;
 }
 
+/** What is wrong with the archive. */
+class NotAllowed extends Error {
+  constructor(what: string) {
+    super(`the archive ${what}`);
+  }
+}
+
+function namesIn(name: string): string[] {
+  try {
+    return safeNames(name);
+  } catch {
+    throw new NotAllowed(`has a name, ${JSON.stringify(name)}, that leads out of its directory`);
+  }
+}
+
 class Sieve {
   readonly #output: Pack;
   readonly #options: SiftOptions;
@@ -57,14 +72,13 @@ class Sieve {
   }
 
   async pass(header: Header, content: Readable): Promise<void> {
-    const { strip = 0, lenient } = this.#options;
     try {
-      const names = safeNames(header.name).slice(strip);
+      const names = namesIn(header.name).slice(this.#options.strip ?? 0);
       if (header.type === 'directory') await this.#passDirectory(names, header);
       else if (names.length > 0) return await this.#passOther(names, header, content);
-      else if (!lenient) throw new Error(`the archive has an entry ${JSON.stringify(header.name)} that is not a directory`);
+      else throw new NotAllowed(`has an entry ${JSON.stringify(header.name)} that is not a directory`);
     } catch (error) {
-      if (!lenient) throw error;
+      if (!(error instanceof NotAllowed && this.#options.lenient)) throw error;
     }
     content.resume();
   }
@@ -87,16 +101,14 @@ class Sieve {
     content.resume();
     if (header.type === 'symlink') this.#output.entry({ ...entry, type: 'symlink', linkname: header.linkname ?? '' });
     else if (header.type === 'link') this.#output.entry({ ...entry, type: 'link', linkname: this.#hardLinkTarget(header) });
-    else if (this.#options.lenient) return;
-    else throw new Error(`the archive holds a ${header.type}, ${JSON.stringify(header.name)}, which is not allowed`);
+    else throw new NotAllowed(`holds a ${header.type}, ${JSON.stringify(header.name)}, which is not allowed`);
     this.#made.set(name, header.type === 'symlink' ? 'symlink' : 'file');
   }
 
   #hardLinkTarget(header: Header): string {
-    const { strip = 0 } = this.#options;
-    const names = safeNames(header.linkname ?? '').slice(strip);
+    const names = namesIn(header.linkname ?? '').slice(this.#options.strip ?? 0);
     if (this.#made.get(names.join('/')) !== 'file')
-      throw new Error(`the hard link ${JSON.stringify(header.name)} does not lead to a file of the archive`);
+      throw new NotAllowed(`has a hard link, ${JSON.stringify(header.name)}, that does not lead to a file of the archive`);
     return [...this.#below, ...names].join('/');
   }
 
@@ -107,7 +119,7 @@ class Sieve {
       const key = parent.join('/');
       const made = this.#made.get(key);
       if (made === 'directory') continue;
-      if (made) throw new Error(`the archive's ${JSON.stringify(key)} is not a directory that can be written to`);
+      if (made) throw new NotAllowed(`has entries in ${JSON.stringify(key)}, which is not a directory`);
       await this.#options.onDirectory?.(parent);
       this.#made.set(key, 'directory');
     }
