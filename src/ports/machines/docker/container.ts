@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cpuPeriod } from '../cgroup-files.ts';
 import type { MachineSpec } from '../port.ts';
 import { type Engine, EngineError } from './engine.ts';
 import type { InspectedImage } from './images.ts';
@@ -77,7 +78,8 @@ export function containerOf(spec: MachineSpec, name: string, image: InspectedIma
         ReadOnly: readOnly ?? false,
       })),
       ...(memoryBytes === undefined ? {} : { Memory: memoryBytes, MemorySwap: memoryBytes }),
-      ...(cpus === undefined ? {} : { NanoCpus: Math.ceil(cpus * 1e9) }),
+      // As a quota: of NanoCpus the engine takes no more than the host has.
+      ...(cpus === undefined ? {} : { CpuPeriod: cpuPeriod, CpuQuota: Math.ceil(cpus * cpuPeriod) }),
       ...(pids === undefined ? {} : { PidsLimit: pids + ownProcesses }),
       ...(spec.privileged ? { Privileged: true } : {}),
       ...(spec.gpus === undefined ? {} : { DeviceRequests: [gpuRequest(spec.gpus)] }),

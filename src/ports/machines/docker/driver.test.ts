@@ -66,13 +66,15 @@ describe('containers', { skip: await whyNoEngine() }, () => {
     const [container] = await containers();
     const { HostConfig } = await engine.api.call<{ HostConfig: Record<string, unknown> }>('GET', `/containers/${container!.Id}/json`);
     assert.deepEqual(
-      [HostConfig.Memory, HostConfig.MemorySwap, HostConfig.NanoCpus, HostConfig.Privileged],
-      [2 ** 28, 2 ** 28, 5e8, false],
+      [HostConfig.Memory, HostConfig.MemorySwap, HostConfig.CpuQuota, HostConfig.Privileged],
+      [2 ** 28, 2 ** 28, 50_000, false],
     );
     const { ended } = await underWay(machine, { ...sh('echo ready; sleep 1000'), env: { OTHER: 'must-not-be-seen' } });
     assert.ok(!execFileSync('ps', ['-eo', 'args']).toString().includes('must-not-be-seen'));
     await machine.stop(0);
     await ended;
+    const limits = { memoryBytes: 2 ** 50, cpus: 500, pids: 10 ** 6 };
+    assert.equal((await (await bench.machine('large', { limits })).exec(sh('true'))).exitCode, 0, 'more than the host has is no error');
   });
 
   test('what lies behind a link is not written to by put; links themselves may lead anywhere', async () => {
