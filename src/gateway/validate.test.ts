@@ -105,8 +105,8 @@ function broken(shape: Shape, value: any): [ViolationKind, any][] {
     if (max !== undefined && max < 1e6) ways.push(['length', 'a'.repeat(max + 1)]);
     if (min !== undefined && min > 0) ways.push(['length', 'a'.repeat(min - 1)]);
     if (shape.enum) ways.push(['enum', 'NoSuchValue']);
-    // Controls, a line end and a colon: each pattern refuses one of them.
-    if (shape.pattern !== undefined) ways.push(['pattern', '\u0001\n:']);
+    // Controls, a line end and a colon: each pattern refuses one of them, but for the one that takes anything.
+    if (shape.pattern !== undefined && shape.pattern !== '[\\s\\S]*') ways.push(['pattern', '\u0001\n:']);
   }
   if (type === 'integer' || type === 'long') {
     if (max !== undefined) ways.push(['range', max + 1]);
