@@ -115,15 +115,21 @@ test('only a build in progress makes reports, at most five, of the type of their
 });
 
 test('a report is gone after 30 days, for everybody at once and then for good', async () => {
-  const arn = await report(await group('g'), await build());
+  const reportGroup = await group('g');
+  const arn = await report(reportGroup, await build());
   await bench.call('codebuild', 'BatchPutTestCases', { reportArn: arn, offset: 0, testCases: cases(2) });
   await bench.call('codebuild', 'UpdateReport', { reportArn: arn, status: 'SUCCEEDED', testSummary: summary({ SUCCEEDED: 2 }) });
   now = new Date(now.getTime() + 30 * DAY_MS - 1);
   assert.equal(await status(arn), 'SUCCEEDED');
+  await assert.rejects(
+    bench.call('codebuild', 'DeleteReportGroup', { arn: reportGroup }),
+    refused('InvalidInputException', /contains reports/),
+  );
   assert.deepEqual(await reportReconciler.pending(platform), []);
   now = new Date(now.getTime() + 1);
   assert.equal(await status(arn), undefined);
   assert.deepEqual((await bench.call('codebuild', 'ListReports', {})).reports, []);
+  await bench.call('codebuild', 'DeleteReportGroup', { arn: reportGroup });
   const [id] = await reportReconciler.pending(platform);
   await reportReconciler.run(platform, id!, signal);
   assert.deepEqual(await reportReconciler.pending(platform), []);

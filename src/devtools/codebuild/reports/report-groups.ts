@@ -95,12 +95,15 @@ export const deleteReportGroup = operation('codebuild', 'DeleteReportGroup', {
         .forUpdate()
         .executeTakeFirst();
       if (!group) return;
-      const report = await tx.sql.selectFrom('codebuild.reports').select('id').where('group_id', '=', group.id).limit(1).executeTakeFirst();
-      if (!report) {
+      const reports = tx.sql.selectFrom('codebuild.reports').select('id').where('group_id', '=', group.id).limit(1);
+      if (!(await reports.executeTakeFirst())) {
         await tx.sql.deleteFrom('codebuild.report_groups').where('id', '=', group.id).execute();
         return forgetResourcePolicy(tx, { account, region }, arn);
       }
-      if (!deleteReports) throw invalid(`Cannot delete report group ${arn}: it contains reports. Delete them first, or set deleteReports`);
+      // Those that are expired or deleted are only not cleared away yet.
+      const seen = await reports.where('expires_at', '>', ctx.now()).where('status', '!=', 'DELETING').executeTakeFirst();
+      if (seen && !deleteReports)
+        throw invalid(`Cannot delete report group ${arn}: it contains reports. Delete them first, or set deleteReports`);
       await tx.sql
         .updateTable('codebuild.report_groups')
         .set({ status: 'DELETING', modified_at: ctx.now() })
