@@ -22,7 +22,9 @@ const UNIQUE_VIOLATION = '23505';
 const DEFAULT_TIMEOUT_MINUTES = 60;
 const DEFAULT_QUEUED_TIMEOUT_MINUTES = 480;
 
-const PARTIAL = 'Stored but without effect: vpcConfig, fileSystemLocations, image (builds run with the tools of the host).';
+const PARTIAL =
+  'builds of projects with a VPC, with file systems, or for Windows or macOS fail; without a container engine or a cluster builds run with the tools of ' +
+  'the host, whatever the image';
 
 export const createProject = operation('codebuild', 'CreateProject', {
   authorize: ({ name, tags }, ctx) => ({ resource: projectArn(ctx, name), requestTags: tagMap(tags) }),
