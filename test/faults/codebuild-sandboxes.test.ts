@@ -1,9 +1,9 @@
 /** kill -9 of the process that runs a sandbox: the machine lives on with the next one, and nothing claims to have run that did not. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type BuildBench, buildBench, commands, zipOf } from '../support/codebuild.ts';
+import { commandLines } from '../support/processes.ts';
 import { type SandboxBench, sandboxBench } from '../support/sandboxes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { PluginSession } from '../support/session-plugin.ts';
@@ -22,13 +22,6 @@ after(async () => {
   await server.stop();
 });
 
-function processes(pattern: RegExp): string[] {
-  return execFileSync('ps', ['-eo', 'args'])
-    .toString()
-    .split('\n')
-    .filter((line) => pattern.test(line));
-}
-
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await delay(10);
 }
@@ -37,7 +30,7 @@ test('killed while a command runs: the command is said to have failed, the sandb
   const id = await boxes.start('killed');
   await boxes.run(id, 'echo before > file; sleep 7301 </dev/null >/dev/null 2>&1 &');
   const { commandExecution } = await bench.codebuild.startCommandExecution({ sandboxId: id, command: 'echo begun > began; sleep 7302' });
-  await until(() => processes(/^sleep 7302$/).length > 0);
+  await until(() => commandLines(/^sleep 7302$/).length > 0);
   await server.kill();
   await server.restart();
 
@@ -45,13 +38,13 @@ test('killed while a command runs: the command is said to have failed, the sandb
   assert.equal(cut.status, 'FAILED');
   assert.equal(cut.exitCode, undefined);
   assert.equal(cut.standardErrContent, 'The process that ran this command ended before the command did.\n');
-  assert.deepEqual(processes(/^sleep 7302$/), [], 'what was left of it is gone');
+  assert.deepEqual(commandLines(/^sleep 7302$/), [], 'what was left of it is gone');
   const next = await boxes.run(id, 'cat file began; curl -s "$AWS_CONTAINER_CREDENTIALS_FULL_URI" | grep -c SecretAccessKey');
   assert.equal(next.standardOutputContent, 'before\nbegun\n1\n');
-  assert.equal(processes(/^sleep 7301$/).length, 1, 'background processes live on');
+  assert.equal(commandLines(/^sleep 7301$/).length, 1, 'background processes live on');
   await bench.codebuild.stopSandbox({ id });
   await boxes.wait(id, (now) => now.status === 'STOPPED');
-  assert.deepEqual(processes(/^sleep 730[12]$/), []);
+  assert.deepEqual(commandLines(/^sleep 730[12]$/), []);
 });
 
 test('killed while it is made: it is made anew, and commands that waited run once', async () => {
@@ -81,13 +74,13 @@ test('killed while it was being stopped: it is stopped', async () => {
     sandboxId: id,
     command: "trap '' TERM; sleep 7303 & while :; do wait; done",
   });
-  await until(() => processes(/^sleep 7303$/).length > 0);
+  await until(() => commandLines(/^sleep 7303$/).length > 0);
   await bench.codebuild.stopSandbox({ id });
   await server.kill();
   await server.restart();
   assert.equal((await boxes.wait(id, (now) => now.endTime !== undefined)).status, 'STOPPED');
   assert.equal((await boxes.waitCommand(id, commandExecution!.id!)).status, 'FAILED');
-  assert.deepEqual(processes(/^sleep 7303$/), []);
+  assert.deepEqual(commandLines(/^sleep 7303$/), []);
 });
 
 test('a process that ends in order lets go of its sandboxes, and another one takes them up', async () => {

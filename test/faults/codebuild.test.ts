@@ -1,6 +1,5 @@
 /** kill -9 in the phases of a build: nothing stays in progress, nothing runs twice, and the record says what happened. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Build, CodeBuild } from '@aws-sdk/client-codebuild';
 import { type BuildBench, buildBench, commands, phaseLines, zipOf } from '../support/codebuild.ts';
+import { commandLines } from '../support/processes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -38,20 +38,13 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await delay(5);
 }
 
-function processes(pattern: RegExp): string[] {
-  return execFileSync('ps', ['-eo', 'args'])
-    .toString()
-    .split('\n')
-    .filter((line) => pattern.test(line));
-}
-
 for (const [index, phase] of ['install', 'pre_build', 'build', 'post_build'].entries()) {
   test(`killed in ${phase}: the build ends FAULT, its commands are gone and did not run again`, async () => {
     const seconds = 700 + index;
     const spec = `version: 0.2\nphases:\n  ${phase}:\n    commands:\n      - echo $CODEBUILD_BUILD_ID >>${marks}/${phase}\n      - sleep ${seconds}\n`;
     await bench.project(`killed-${phase}`, spec);
     const { build } = await bench.codebuild.startBuild({ projectName: `killed-${phase}` });
-    await until(() => processes(new RegExp(`^sleep ${seconds}$`)).length > 0);
+    await until(() => commandLines(new RegExp(`^sleep ${seconds}$`)).length > 0);
     await server.kill();
     await server.restart();
     const over = await bench.wait(build!.id!);
@@ -64,7 +57,7 @@ for (const [index, phase] of ['install', 'pre_build', 'build', 'post_build'].ent
     );
     assert.equal(over.phases!.at(-1)!.phaseType, 'COMPLETED');
     assert.deepEqual(ran(phase), [build!.id]);
-    assert.deepEqual(processes(new RegExp(`^sleep ${seconds}$`)), []);
+    assert.deepEqual(commandLines(new RegExp(`^sleep ${seconds}$`)), []);
   });
 }
 
@@ -94,7 +87,7 @@ test('a faulty build is retried under autoRetryLimit, and the record links the t
     autoRetryLimit: 1,
   });
   const { build } = await bench.codebuild.startBuild({ projectName: 'retried' });
-  await until(() => processes(/^sleep 711$/).length > 0);
+  await until(() => commandLines(/^sleep 711$/).length > 0);
   await server.kill();
   await server.restart();
   const first = await bench.wait(build!.id!);
@@ -108,14 +101,14 @@ test('a faulty build is retried under autoRetryLimit, and the record links the t
 test('killed while it was being stopped: the build ends STOPPED', async () => {
   await bench.project('stopping', commands("trap '' TERM; sleep 721 & while :; do wait; done"));
   const { build } = await bench.codebuild.startBuild({ projectName: 'stopping' });
-  await until(() => processes(/^sleep 721$/).length > 0);
+  await until(() => commandLines(/^sleep 721$/).length > 0);
   const stopping = bench.codebuild.stopBuild({ id: build!.id! }).catch(() => undefined);
   await delay(100);
   await server.kill();
   await stopping;
   await server.restart();
   assert.equal((await bench.wait(build!.id!)).buildStatus, 'STOPPED');
-  assert.deepEqual(processes(/^sleep 721$/), []);
+  assert.deepEqual(commandLines(/^sleep 721$/), []);
 });
 
 test('of two processes on one database one is killed: the other takes over, and stops what the first one runs', async () => {

@@ -1,6 +1,6 @@
 /** What keeps a server from starting is told in one line that says what to do, with status 1, and leaves nothing running. */
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
+import { commandLines } from '../support/processes.ts';
 import { cleanEnvironment, startServer, type TestServer } from '../support/server.ts';
 
 const main = path.join(import.meta.dirname, '..', '..', 'src', 'main.ts');
@@ -50,8 +51,7 @@ async function requireRefused(args: string[], words: RegExp, env: Record<string,
 
 /** Postmasters of that data directory. */
 function postgres(dataDir: string): string[] {
-  const lines = execFileSync('ps', ['-eo', 'args']).toString().split('\n');
-  return lines.filter((line) => line.includes(`-D ${path.join(dataDir, 'postgres')} `));
+  return commandLines(/postgres/).filter((line) => line.includes(`-D ${path.join(dataDir, 'postgres')} `));
 }
 
 test('a data directory that cannot be used', async () => {

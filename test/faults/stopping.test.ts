@@ -1,6 +1,5 @@
 /** TERM in the middle of everything, KILL and a new start on the same data, two first starts at once. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -11,6 +10,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { CodeCommit } from '@aws-sdk/client-codecommit';
 import { buildBench, commands } from '../support/codebuild.ts';
+import { commandLines } from '../support/processes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 let home: string;
@@ -62,7 +62,7 @@ test('TERM while builds, requests and silent connections are open: status 0, and
     await server.stop();
     assert.equal(alive(database), false);
     assert.equal(existsSync(path.join(dataDir, 'server.json')), false);
-    assert.doesNotMatch(execFileSync('ps', ['-eo', 'args']).toString(), /^sleep 4711$/m);
+    assert.deepEqual(commandLines(/^sleep 4711$/), []);
 
     await server.restart();
     const over = await bench.wait(build!.id!);
