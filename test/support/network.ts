@@ -54,9 +54,13 @@ export function createNetwork(): TestNetwork {
 
   const hubSpace = addSpace('hub');
   const uplink = `pt${id}-up`;
-  /** Removing one namespace takes its links with it, and their other ends. */
+  /** With what still runs there. Removing one namespace takes its links with it, and their other ends. */
   const remove = () => {
-    for (const space of spaces) ip('netns', 'delete', space);
+    for (const space of spaces) {
+      const pids = execFileSync('ip', ['netns', 'pids', space], { encoding: 'utf8' }).split('\n').filter(Boolean);
+      for (const pid of pids) process.kill(Number(pid), 'SIGKILL');
+      ip('netns', 'delete', space);
+    }
   };
   try {
     ip('-n', hubSpace, 'link', 'add', 'bridge', 'type', 'bridge');
