@@ -11,7 +11,6 @@ import type { Gateway } from './gateway/exchange.ts';
 import { createClients } from './gateway/invoke.ts';
 import { Registry } from './gateway/registry.ts';
 import { listen } from './gateway/server.ts';
-import { requireGit } from './git/program.ts';
 import { createAuthority, openAuthority } from './platform/authority.ts';
 import type { Clients } from './platform/aws.ts';
 import { type BlobSettings, type Config, ConfigError, type Ports } from './platform/config.ts';
@@ -77,7 +76,6 @@ export async function compose(
   try {
     const { connections, processes, signals } = await openDatabase(config, log, await database, undo);
     const { pool } = connections;
-    await requireGit();
     const keyring = createKeyring(loadMasterKey(config.dataDir, env.PENSTOCK_MASTER_KEY));
     const read = createDatabase(pool);
     const authority = await openAuthority(await sharedSecret(pool, keyring, 'authority', createAuthority));

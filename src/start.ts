@@ -2,6 +2,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import type { Penstock } from './compose.ts';
+import { requireGit } from './git/program.ts';
 import { type Config, ConfigError, type Ports } from './platform/config.ts';
 import { startEmbedded } from './platform/database/embedded.ts';
 import { giveBackIdleMemory } from './platform/idle-memory.ts';
@@ -13,6 +14,7 @@ export async function startPenstock(config: Config, ports: Ports, env: NodeJS.Pr
   setFlagsFromString('--heap-growing-percent=150');
   const log = createLogger(config.logLevel);
   requireDirectory(config.dataDir);
+  await requireGit();
   const database = config.databaseUrl === undefined ? startEmbedded(config.dataDir, log) : undefined;
   database?.catch(() => {}); // Whoever awaits it is told; until then there is nobody.
   const { compose } = await import('./compose.ts');
