@@ -38,12 +38,20 @@ export async function listen(
   // Bodies are read (or streamed) by the steps, whatever their type says.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  app.setErrorHandler((error, request, reply) => unexpected(gateway, error as Error, request, reply));
   for (const door of doors) door(app, gateway);
   app.all('/*', (request, reply) => answer(gateway, request, reply));
   app.setNotFoundHandler((request, reply) => answer(gateway, request, reply));
   await app.listen({ host: where.host, port: where.port });
   const address = app.server.address();
   return { port: typeof address === 'object' && address ? address.port : where.port, close: () => app.close() };
+}
+
+/** Of a door; the steps write their own errors. What broke is the log's, not the caller's. */
+function unexpected({ platform }: Gateway, error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const requestId = randomUUID();
+  platform.log.error({ error, requestId, path: request.routeOptions.url }, 'a request failed inside Penstock');
+  return reply.code(500).send({ message: `An internal error occurred; the server's log tells more under the request id ${requestId}.` });
 }
 
 function noSchemas(): never {

@@ -141,6 +141,9 @@ test('a delivery that is forged, damaged, too large or for nobody is refused, an
   const damaged = Buffer.from('{"ref": ');
   const headers = { 'x-github-event': 'push', 'x-github-delivery': 'd', 'x-hub-signature-256': hmac(damaged, secret) };
   assert.equal((await deliver(payloadUrl, damaged, headers)).status, 400);
+  const odd = Buffer.from(body.toString().replace('refs/heads/main', 'refs/heads/\\ud800'));
+  const unkept = await deliver(payloadUrl, odd, { ...headers, 'x-hub-signature-256': hmac(odd, secret) });
+  assert.deepEqual([unkept.status, unkept.message], [400, 'The payload contains a character that is not supported.']);
   assert.equal(await announce(payloadUrl, 25 * 1024 * 1024 + 1), 413);
   const form = new URLSearchParams({ payload: body.toString() }).toString();
   const asForm = { 'content-type': 'application/x-www-form-urlencoded', 'x-hub-signature-256': hmac(Buffer.from(form), secret) };

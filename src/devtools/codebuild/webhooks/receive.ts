@@ -1,4 +1,5 @@
 /** A delivery of a provider: who sent it, what it says, and the builds that it starts. An answer of 2xx means that they are queued. */
+import { isUnstorable } from '../../../platform/database/unstorable.ts';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { queueBatch } from '../batches/queue-batch.ts';
@@ -49,6 +50,7 @@ export async function receiveDelivery(platform: Platform, row: WebhookRow, heade
 
 function refusal(error: unknown): DeliveryAnswer {
   if (error instanceof SyntaxError) return { status: 400, message: 'The payload is not JSON.' };
+  if (isUnstorable(error)) return { status: 400, message: 'The payload contains a character that is not supported.' };
   if (error instanceof BadPayload || error instanceof BadLocation) return { status: 400, message: error.message };
   // The provider shows it to its users, who may send the delivery again.
   if (error instanceof ProviderError || error instanceof CredentialError) return { status: 502, message: error.message };
