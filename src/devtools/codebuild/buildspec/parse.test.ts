@@ -135,6 +135,13 @@ const bad: [name: string, source: string, message: RegExp][] = [
   ['duplicate keys', 'version: 0.2\nversion: 0.2\n', /^mapping key is already defined at line 2$/],
   ['open quote', 'a: "x\n', /^found unexpected end of stream at line \d$/],
   ['alias bomb', bomb, /^document contains excessive aliasing$/],
+  // With what is not linear in their number these two would take many minutes.
+  ['many aliases', `b: &b x\na: [${'*b,'.repeat(80_000)}]`, /^document contains excessive aliasing$/],
+  [
+    'many keys',
+    `${Array.from({ length: 25_000 }, (_, index) => `k${index}:`).join('\n')}\nk7:\n`,
+    /^mapping key is already defined at line 25001$/,
+  ],
   ['alias to itself', 'a: &a\n  b: *a\n', /max depth|unknown anchor/],
   ['too large', `version: 0.2\n#${'x'.repeat(1024 * 1024)}`, /larger than/],
   ['deep nesting', `a: ${'['.repeat(500)}${']'.repeat(500)}`, /max depth/],

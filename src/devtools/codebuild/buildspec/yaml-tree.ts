@@ -1,5 +1,5 @@
 /** YAML as a small tree that knows its lines, so that every later complaint can name one. Hostile input is refused, never expanded. */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
 
 export interface YamlScalar {
   kind: 'scalar';
@@ -25,8 +25,8 @@ export class BuildspecError extends Error {
   override readonly name = 'BuildspecError';
 }
 
-/** bytes; AWS gives no figure for files, an inline buildspec is bounded by the request. */
-const MAX_BYTES = 1024 * 1024;
+/** bytes; AWS gives no figure. The worst of so many take a second or so, in which the process does nothing else. */
+const MAX_BYTES = 256 * 1024;
 /** Nodes after aliases are followed: an alias bomb reaches this long before it costs memory. */
 const MAX_NODES = 50_000;
 const MAX_DEPTH = 64;
@@ -34,19 +34,21 @@ const MAX_DEPTH = 64;
 export function parseYaml(source: string): YamlNode {
   if (Buffer.byteLength(source) > MAX_BYTES) throw new BuildspecError(`buildspec is larger than ${MAX_BYTES} bytes`);
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true, version: '1.2', prettyErrors: false });
+  // The library compares each key with each; twice the same is found below.
+  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: false, version: '1.2', prettyErrors: false });
   const error = document.errors[0];
   if (error) throw new BuildspecError(describe(error, lines));
-  return new Converter(document, lines).convert(document.contents, 1, 0);
+  return new Converter(lines).convert(document.contents, 1, 0);
 }
 
 class Converter {
-  readonly #document: Document.Parsed;
   readonly #lines: LineCounter;
+  /** What an alias stands for at this place of the document. The library would look through all of it for each alias. */
+  readonly #anchors = new Map<string, unknown>();
+  readonly #seen = new WeakSet<object>();
   #count = 0;
 
-  constructor(document: Document.Parsed, lines: LineCounter) {
-    this.#document = document;
+  constructor(lines: LineCounter) {
     this.#lines = lines;
   }
 
@@ -56,10 +58,11 @@ class Converter {
     if (depth > MAX_DEPTH) throw new BuildspecError(`exceeded max depth of ${MAX_DEPTH} at line ${parentLine}`);
     const line = this.#lineOf(node, parentLine);
     if (isAlias(node)) {
-      const target = node.resolve(this.#document);
+      const target = this.#anchors.get(node.source);
       if (!target) throw new BuildspecError(`unknown anchor '${node.source}' referenced`);
       return this.convert(target, line, depth + 1);
     }
+    this.#noteAnchor(node);
     if (isSeq(node)) return { kind: 'list', items: node.items.map((item) => this.convert(item, line, depth + 1)), line };
     if (isMap(node)) return this.#convertMap(node.items, line, depth);
     return toScalar(node, line);
@@ -74,10 +77,19 @@ class Converter {
       const name = toScalar(key, keyLine).text;
       const node = this.convert(value, keyLine, depth + 1);
       if (name === '<<') mergeInto(merged, node);
+      else if (own.has(name)) throw new BuildspecError(`mapping key is already defined at line ${keyLine}`);
       else own.set(name, { node, line: keyLine });
     }
     // `<<: *anchor` brings in the anchor's keys; the map's own keys win wherever they stand.
     return { kind: 'map', entries: new Map([...merged, ...own]), line };
+  }
+
+  /** At the first visit only: one by way of an alias comes later than what was anchored meanwhile. */
+  #noteAnchor(node: unknown): void {
+    const { anchor } = (node ?? {}) as { anchor?: string };
+    if (anchor === undefined || this.#seen.has(node as object)) return;
+    this.#seen.add(node as object);
+    this.#anchors.set(anchor, node);
   }
 
   #lineOf(node: unknown, fallback: number): number {
@@ -120,8 +132,6 @@ function wording(error: YAMLError): string {
     case 'BAD_INDENT':
     case 'UNEXPECTED_TOKEN':
       return 'did not find expected key';
-    case 'DUPLICATE_KEY':
-      return 'mapping key is already defined';
     case 'MISSING_CHAR':
       return missingCharacter(error.message);
     case 'BAD_DQ_ESCAPE':
