@@ -134,6 +134,26 @@ test('what is no query, or not here, is refused with its place in the text', asy
   await refused(logs.getQueryResults({ queryId: 'none' }), 'ResourceNotFoundException');
 });
 
+test('a query whose result would be too large fails alone', async () => {
+  const logGroupName = 'large';
+  await logs.createLogGroup({ logGroupName });
+  await logs.createLogStream({ logGroupName, logStreamName: 's' });
+  const message = 'x'.repeat(200_000);
+  for (let page = 0; page < 10; page += 1) {
+    const logEvents = Array.from({ length: 5 }, (_, index) => ({ timestamp: middle + page * 5 + index, message }));
+    await logs.putLogEvents({ logGroupName, logStreamName: 's', logEvents });
+  }
+  // Ten megabytes in the log are hundreds in a row of the result.
+  const copies = Array.from({ length: 40 }, (_, index) => `concat(@message, @message, '${index}') as c${index}`).join(', ');
+  const { queryId } = await logs.startQuery({
+    logGroupName,
+    ...span(),
+    queryString: `fields ${copies}`,
+  });
+  assert.equal((await results(queryId!)).status, 'Failed');
+  assert.equal((await query('stats count(*)')).length, 1);
+});
+
 test('a query asks for the right to its groups, and survives a restart', async () => {
   const iam = new IAM(server.client);
   await iam.createUser({ UserName: 'reader' });

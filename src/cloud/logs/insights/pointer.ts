@@ -17,7 +17,11 @@ function scopeOf({ account, region }: Place): string {
   return `logs:record:${account}:${region}`;
 }
 
-export function pointerTo({ paging }: { paging: Paging }, place: Place, { group, position }: EventSource): string {
+export function pointerTo(
+  { paging }: { paging: Paging },
+  place: Place,
+  { group, position }: Pick<EventSource, 'group' | 'position'>,
+): string {
   return paging.seal(scopeOf(place), { group: group.name, chunk: position.chunk, index: position.index } satisfies Pointer);
 }
 

@@ -12,12 +12,10 @@ import { expiry } from '../group.ts';
 import { END, type Position } from '../position.ts';
 import { scan } from '../scan.ts';
 import type { GroupRow, QueryRow } from '../tables.ts';
-import { EventRow } from './event-row.ts';
-import { parseQuery } from './parse.ts';
-import { type Compiled, compileQuery } from './pipeline.ts';
+import { QueryThread } from './compute.ts';
+import type { EventSource } from './event-row.ts';
 import { pointerTo } from './pointer.ts';
 import { QueryError } from './syntax.ts';
-import { toText } from './values.ts';
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -29,6 +27,11 @@ const LONGEST_MS = 60 * 60_000;
 const LOOK_MS = 500;
 const KEPT_MS = 7 * 24 * 3_600_000;
 const MAX_RESULT_BYTES = 256 * 1024 * 1024;
+
+/** At once in one process: each has a thread of its own. */
+const MAX_RUNNING = 4;
+const TURN_MS = 1_000;
+let running = 0;
 
 export type ResultRow = { field: string; value: string }[];
 
@@ -42,8 +45,14 @@ class Ended extends Error {
 
 export const queryReconciler: Reconciler = {
   async run(platform, id, signal) {
+    if (running === MAX_RUNNING) {
+      // A job that waited for its turn would keep others from theirs.
+      await platform.transaction((tx) => tx.reconcile(QUERY_KIND, id, new Date(platform.now().getTime() + TURN_MS)));
+      return;
+    }
     const query = await begin(platform, id);
     if (!query) return;
+    running += 1;
     try {
       const { rows, statistics } = await execute(platform, query, signal);
       const results = await sealResults(platform.keyring, id, rows);
@@ -54,6 +63,8 @@ export const queryReconciler: Reconciler = {
       const known = error instanceof QueryError || error instanceof AwsError;
       if (!known) platform.log.error({ error, query: id }, 'a query failed inside Penstock');
       await end(platform, id, { status: 'Failed', problem: known ? error.message : 'An internal error occurred.' });
+    } finally {
+      running -= 1;
     }
   },
 
@@ -102,23 +113,16 @@ interface Statistics {
 
 async function execute(platform: Platform, query: QueryRow, signal: AbortSignal): Promise<{ rows: ResultRow[]; statistics: Statistics }> {
   const groups = await platform.read.selectFrom('logs.groups').selectAll().where('id', 'in', query.groups).execute();
-  const compiled = compileQuery(parseQuery(query.query), query.row_limit ?? undefined, groups.length <= 1);
+  const task = { query: query.query, limit: query.row_limit ?? undefined, ordered: groups.length <= 1 };
+  await using thread = new QueryThread(task);
   const statistics: Statistics = { recordsMatched: 0, recordsScanned: 0, bytesScanned: 0 };
   const watch = new Watch(platform, query.id, signal);
-  for (const group of groups) await read(platform, query, group, compiled, statistics, watch);
-  const found = compiled.end();
-  statistics.recordsMatched = compiled.matched();
+  for (const group of groups) await read(platform, query, group, thread, statistics, watch);
+  const found = await thread.end(watch.signal);
+  statistics.recordsMatched = found.matched;
   const rows: ResultRow[] = [];
-  for (const [index, row] of found.entries()) {
-    const fields = compiled.visible.flatMap((name) => {
-      const value = toText(row.get(name));
-      return value === undefined ? [] : [{ field: name, value }];
-    });
-    const { base } = row;
-    if (compiled.ofEvents && base instanceof EventRow) {
-      fields.push({ field: '@ptr', value: pointerTo(platform, query, base.source) });
-    }
-    rows.push(fields);
+  for (const [index, { fields, event }] of found.rows.entries()) {
+    rows.push(event ? [...fields, { field: '@ptr', value: pointerTo(platform, query, event) }] : fields);
     if (index % 1_000 === 999) await breathe();
   }
   return { rows, statistics };
@@ -128,29 +132,29 @@ async function read(
   platform: Platform,
   query: QueryRow,
   group: GroupRow,
-  compiled: Compiled,
+  thread: QueryThread,
   statistics: Statistics,
   watch: Watch,
 ): Promise<void> {
   const names = new Map<string, string>();
   const openKey = keyOpener(platform, group);
   const oldest = Math.max(query.start_at, expiry(group, platform.now()));
+  const { id, account, name } = group;
   for (let from: Position | undefined = END; from; ) {
     await watch.look();
     const page: Awaited<ReturnType<typeof scan>> = await scan(platform.read, {
       ...{ group: group.id, from, oldest, newest: query.end_at, backward: true, limit: PAGE, openKey },
     });
     await learnNames(platform, names, new Set(page.events.map(({ stream }) => stream)));
-    for (const event of page.events.toReversed()) {
-      statistics.recordsScanned += 1;
-      statistics.bytesScanned += event.message.length;
-      const stream = names.get(event.stream);
+    const events = page.events.toReversed().flatMap(({ at, chunk, index, message, ingestedAt, stream }): EventSource[] => {
+      const streamName = names.get(stream);
       // Of a stream that was deleted meanwhile.
-      if (stream === undefined) continue;
-      const { at, chunk, index, message, ingestedAt } = event;
-      if (!compiled.push(new EventRow({ group, stream, message, ingestedAt, position: { at, chunk, index } }))) return;
-    }
-    await breathe();
+      if (streamName === undefined) return [];
+      return [{ group: { id, account, name }, stream: streamName, message, ingestedAt, position: { at, chunk, index } }];
+    });
+    statistics.recordsScanned += events.length;
+    statistics.bytesScanned += events.reduce((sum, { message }) => sum + message.length, 0);
+    if (!(await thread.push(events, watch.signal))) return;
     from = page.next;
   }
 }
@@ -166,19 +170,19 @@ async function learnNames(platform: Platform, names: Map<string, string>, ids: S
 class Watch {
   readonly #platform: Platform;
   readonly #id: string;
-  readonly #signal: AbortSignal;
+  readonly signal: AbortSignal;
   readonly #until = Date.now() + LONGEST_MS;
   #last = Date.now();
 
   constructor(platform: Platform, id: string, signal: AbortSignal) {
     this.#platform = platform;
     this.#id = id;
-    this.#signal = signal;
+    this.signal = signal;
   }
 
   async look(): Promise<void> {
     // The process ends; another takes the query up.
-    this.#signal.throwIfAborted();
+    this.signal.throwIfAborted();
     if (Date.now() > this.#until) throw new Ended('Timeout');
     if (Date.now() - this.#last < LOOK_MS) return;
     this.#last = Date.now();
