@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { EventSource } from './event-row.ts';
-import type { FoundRow, QueryTask, Reply, Request } from './query-messages.ts';
+import type { FoundRow, QueryTask, Reply, Request } from './query-thread.ts';
 import { QueryError } from './syntax.ts';
 
 const MEMORY_MB = 512;

@@ -1,11 +1,30 @@
 /** The thread in which one query computes: neither its regular expressions nor its memory can be to anybody else's cost. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { EventRow } from './event-row.ts';
+import { EventRow, type EventSource } from './event-row.ts';
 import { parseQuery } from './parse.ts';
 import { type Compiled, compileQuery } from './pipeline.ts';
-import type { FoundRow, QueryTask, Reply, Request } from './query-messages.ts';
 import { QueryError } from './syntax.ts';
 import { toText } from './values.ts';
+
+export interface QueryTask {
+  query: string;
+  limit: number | undefined;
+  /** Whether the events come newest first. */
+  ordered: boolean;
+}
+
+/** Events, newest first; or that there are no more. */
+export type Request = { events: EventSource[] } | { end: true };
+
+export interface FoundRow {
+  fields: { field: string; value: string }[];
+  /** The event that the row is, if it is one. */
+  event: Pick<EventSource, 'group' | 'position'> | undefined;
+}
+
+export type Reply =
+  /** False: nothing that could still come would change the result. */
+  { goOn: boolean } | { rows: FoundRow[]; matched: number } | { problem: string };
 
 /** Of all values of a result; what leaves the thread is copied beyond what its heap may hold. */
 const MAX_CHARACTERS = 64 * 1024 * 1024;
