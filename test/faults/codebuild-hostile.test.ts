@@ -7,13 +7,16 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { leftovers, nothing } from '../../src/ports/machines/test-subjects.ts';
 import { type BuildBench, buildBench, commands, phaseLines, zipOf } from '../support/codebuild.ts';
-import { noSandbox } from '../support/machine.ts';
+import { noSandbox, probeSandbox } from '../support/machine.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 const MIB = 1024 * 1024;
 const DISK = 64 * MIB;
 const FLOOD = 120 * MIB;
 const why = process.getuid!() === 0 ? await noSandbox() : 'only root has limits and a file system of a build’s own';
+
+const { limits } = await probeSandbox();
+const without = (limit: 'memory' | 'pids') => (limits[limit] ? false : `no ${limit} limits on this host`);
 
 describe('hostile builds', { skip: why ?? false, timeout: 120_000 }, () => {
   let server: TestServer;
@@ -56,7 +59,9 @@ describe('hostile builds', { skip: why ?? false, timeout: 120_000 }, () => {
 
   const harmless = async (name: string) => (await outcome(name, commands('echo well'))).build.buildStatus;
 
-  test('out of memory: the command fails with 137 and the log says why, the host and the next phase go on', async () => {
+  test('out of memory: the command fails with 137 and the log says why, the host and the next phase go on', {
+    skip: without('memory'),
+  }, async () => {
     const environment = { type: 'LINUX_LAMBDA_CONTAINER', image: 'i', computeType: 'BUILD_LAMBDA_1GB' } as const;
     // Without a line break tail keeps all that it reads.
     const spec = `${commands('head -c 3000000000 /dev/zero | tail')}  post_build:\n    commands: [echo after]\n`;
@@ -67,7 +72,7 @@ describe('hostile builds', { skip: why ?? false, timeout: 120_000 }, () => {
     assert.deepEqual(await left(), nothing);
   });
 
-  test('forks without end: others build meanwhile, and StopBuild ends it', async () => {
+  test('forks without end: others build meanwhile, and StopBuild ends it', { skip: without('pids') }, async () => {
     await bench.project('forks', commands('echo begun; bomb() { bomb | bomb & }; (bomb) & while :; do sleep 1; done'));
     const { build } = await bench.codebuild.startBuild({ projectName: 'forks' });
     await bench.wait(build!.id!, (now) => now.currentPhase === 'BUILD');
