@@ -1,18 +1,10 @@
 /** From the text of a buildspec to what it says. Source of the keys: CodeBuild user guide, "Build specification reference". */
-import {
-  type ArtifactSet,
-  type Artifacts,
-  type Buildspec,
-  type Cache,
-  PHASE_NAMES,
-  type Phase,
-  type PhaseName,
-} from './buildspec.ts';
+import { type ArtifactSet, type Artifacts, type Buildspec, type Cache, PHASE_NAMES, type Phase, type PhaseName } from './buildspec.ts';
 import { parseOnFailure } from './on-failure.ts';
 import { readEnv } from './read-env.ts';
 import { flagAt, has, lineAt, mapAt, stringMapAt, textAt, textsAt } from './reader.ts';
-import { unknownKeys } from './unknown-keys.ts';
 import { readReports } from './reports.ts';
+import { unknownKeys } from './unknown-keys.ts';
 import { BuildspecError, parseYaml, type YamlMap } from './yaml-tree.ts';
 
 export { BuildspecError } from './yaml-tree.ts';

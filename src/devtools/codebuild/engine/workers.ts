@@ -6,8 +6,8 @@ import { BuildInterrupt } from '../runner/outcome.ts';
 import { QUEUE_TOPIC, STOP_TOPIC } from '../topics.ts';
 import { type ClaimedBuild, claimNext } from './claim.ts';
 import { executeBuild } from './execute.ts';
-import { LostBuild } from './persist.ts';
 import { clearLeftovers } from './leftovers.ts';
+import { LostBuild } from './persist.ts';
 import { takeOver } from './reconcile.ts';
 
 /** The net under the notifications. */

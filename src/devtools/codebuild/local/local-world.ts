@@ -6,13 +6,13 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Machine } from '../../../ports/machines/port.ts';
+import type { ParsedReport } from '../reports/parsed-report.ts';
+import { type CollectedReport, readReport } from '../reports/read-report.ts';
 import { packSelected } from '../runner/collect.ts';
 import type { BuildLog } from '../runner/log.ts';
 import { BuildFailure, type PhaseOutcome, type PhaseType } from '../runner/outcome.ts';
 import type { CollectedArtifact, FetchedSources, PhaseStep, World } from '../runner/world.ts';
 import { drain, forEachEntry } from '../runner/zip.ts';
-import type { ParsedReport } from '../reports/parsed-report.ts';
-import { type CollectedReport, readReport } from '../reports/read-report.ts';
 import { packFolder } from './pack-folder.ts';
 
 /** A phase that is over. */
@@ -30,7 +30,6 @@ export interface LocalFolders {
   /** For what is on its way; somebody else removes it. */
   temporary: string;
 }
-
 
 /** Who runs the build is told of these. */
 export interface LocalListener {

@@ -1,10 +1,10 @@
 /** What the runner needs of the world around a build: rows, events, S3 and git behind one interface, so that it can be tried without them. */
 import type { Machine } from '../../../ports/machines/port.ts';
 import type { SecretReference } from '../buildspec/buildspec.ts';
+import type { CollectedReport } from '../reports/read-report.ts';
 import type { CacheKeys, CachePath } from './caching.ts';
 import type { Selection } from './collect.ts';
 import type { BuildLog } from './log.ts';
-import type { CollectedReport } from '../reports/read-report.ts';
 import type { PhaseOutcome, PhaseType } from './outcome.ts';
 import type { EnvironmentVariable } from './secrets.ts';
 
