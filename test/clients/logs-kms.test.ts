@@ -1,6 +1,7 @@
 /** Log groups under KMS keys, which Logs itself must be allowed to use. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CloudWatchLogs } from '@aws-sdk/client-cloudwatch-logs';
 import { KMS } from '@aws-sdk/client-kms';
 import { failure, newKey } from '../support/kms.ts';
@@ -71,6 +72,34 @@ describe('CloudWatch Logs under KMS keys', () => {
     await write('group', 'fourth');
     await kms.enableKey({ KeyId: two.KeyId });
     assert.equal((await read('group')).length, 4);
+  });
+
+  it('is tailed and queried while the key is enabled; a query fails while it is not', async () => {
+    const key = await keyFor('asked');
+    await logs.createLogGroup({ logGroupName: 'asked', kmsKeyId: key.Arn });
+    await logs.createLogStream({ logGroupName: 'asked', logStreamName: 's' });
+    const stopped = new AbortController();
+    // `streaming-127.0.0.1` is nowhere.
+    const tailing = new CloudWatchLogs({ ...server.client, disableHostPrefix: true });
+    const { responseStream } = await tailing.startLiveTail({ logGroupIdentifiers: [arnOf('asked')] }, { abortSignal: stopped.signal });
+    await write('asked', 'secret words');
+    for await (const { sessionUpdate } of responseStream!) {
+      if (sessionUpdate?.sessionResults?.[0]?.message === 'secret words') break;
+    }
+    stopped.abort();
+    const ask = async () => {
+      const span = { startTime: Math.floor(Date.now() / 1000) - 60, endTime: Math.floor(Date.now() / 1000) + 60 };
+      const { queryId } = await tailing.startQuery({ logGroupName: 'asked', ...span, queryString: 'fields @message' });
+      for (;;) {
+        const { status, results } = await tailing.getQueryResults({ queryId });
+        if (status !== 'Scheduled' && status !== 'Running') return [status, results![0]?.[0]?.value];
+        await delay(50);
+      }
+    };
+    assert.deepEqual(await ask(), ['Complete', 'secret words']);
+    await kms.disableKey({ KeyId: key.KeyId });
+    assert.deepEqual(await ask(), ['Failed', undefined]);
+    tailing.destroy();
   });
 
   it('cannot log while the key is disabled', async () => {
