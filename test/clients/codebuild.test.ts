@@ -119,6 +119,16 @@ test('overrides: variables merge, buildspec inline and from S3, time-outs, logs 
   assert.equal(projects![0]!.timeoutInMinutes, 60, 'the project is as it was');
 });
 
+test('what no shell and no record can hold fails the build', async () => {
+  await bench.project('unholdable', 'version: 0.2\nphases: {build: {commands: ["exit 1 # \\0"]}}\n');
+  const build = await bench.build('unholdable');
+  assert.deepEqual(phaseLines(build).filter((line) => /FAILED/.test(line)).length, 1);
+  assert.match(
+    build.phases!.find(({ phaseStatus }) => phaseStatus === 'FAILED')!.contexts![0]!.message!,
+    /control characters are not allowed/,
+  );
+});
+
 test('the same idempotency token is the same build, with other parameters an error', async () => {
   await bench.project('idempotent', commands('true'));
   const idempotencyToken = `token-${randomBytes(4000).toString('hex')}`;

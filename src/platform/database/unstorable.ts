@@ -9,3 +9,8 @@ export function isUnstorable(error: unknown): boolean {
   const { code, detail } = (error ?? {}) as { code?: string; detail?: string };
   return CODES.has(code ?? '') || (code === INVALID_TEXT && /surrogate/.test(detail ?? ''));
 }
+
+/** The text as PostgreSQL can hold it, for what users' programs and files say. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
+}

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Updateable } from 'kysely';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { reportBatchStatus } from '../build-status/report.ts';
+import { storableContexts } from '../engine/record.ts';
 import { mergeReports } from '../reports/merge.ts';
 import type { FinalStatus, PhaseContext, PhaseOutcome } from '../runner/outcome.ts';
 import { emitBatchChange } from './events.ts';
@@ -68,7 +69,7 @@ export function turn(phases: StoredBatchPhase[], next: BatchPhaseType, outcome: 
     phaseStatus: outcome.status,
     endTime: now.toISOString(),
     durationInSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(open.startTime)) / 1000)),
-    ...(contexts.length > 0 ? { contexts } : {}),
+    ...(contexts.length > 0 ? { contexts: storableContexts(contexts) } : {}),
   };
   return [...phases.slice(0, -1), ended, { phaseType: next, startTime: now.toISOString() }];
 }

@@ -145,6 +145,8 @@ const bad: [name: string, source: string, message: RegExp][] = [
   ['alias to itself', 'a: &a\n  b: *a\n', /max depth|unknown anchor/],
   ['too large', `version: 0.2\n#${'x'.repeat(1024 * 1024)}`, /larger than/],
   ['deep nesting', `a: ${'['.repeat(500)}${']'.repeat(500)}`, /max depth/],
+  ['a NUL', `version: 0.2\nphases:\n  build:\n    commands:\n      - "a\\0b"\n`, /^control characters are not allowed at line 5$/],
+  ['half of a surrogate pair', 'version: 0.2\n"a\\uD800b": x\n', /^control characters are not allowed at line 2$/],
   ['no map', 'hello', /^wrong number of container tags, expected 1$/],
   ['empty file', '', /^wrong number of container tags, expected 1$/],
   ['version', `version: 1.0\n${phases}`, /^invalid buildspec `version` specified: 1.0, see documentation$/],

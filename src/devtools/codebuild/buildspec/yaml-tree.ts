@@ -109,7 +109,10 @@ function mergeInto(entries: YamlMap['entries'], node: YamlNode): void {
 function toScalar(node: unknown, line: number): YamlScalar {
   if (!isScalar(node) || node.value === null) return { kind: 'scalar', text: '', isNull: true, line };
   const plain = node.type === 'PLAIN' && typeof node.source === 'string';
-  return { kind: 'scalar', text: plain ? (node.source as string) : String(node.value), isNull: false, line };
+  const text = plain ? (node.source as string) : String(node.value);
+  // Neither a command nor a record could hold it.
+  if (text.includes('\0') || !text.isWellFormed()) throw new BuildspecError(`control characters are not allowed at line ${line}`);
+  return { kind: 'scalar', text, isNull: false, line };
 }
 
 /** The parser's finding in the words that CodeBuild's log would have (those of its YAML library), with the line. */

@@ -1,5 +1,6 @@
 /** Writing what must not be lost while the database is away for a moment: killed, restarted, failing over. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { isUnstorable } from '../../../platform/database/unstorable.ts';
 import { AwsError } from '../../../platform/errors.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 
@@ -23,7 +24,7 @@ export async function persist<T>(platform: Platform, work: (tx: Transaction) => 
     try {
       return await platform.transaction(work);
     } catch (error) {
-      if (error instanceof LostBuild || error instanceof AwsError || Date.now() > giveUp) throw error;
+      if (error instanceof LostBuild || error instanceof AwsError || isUnstorable(error) || Date.now() > giveUp) throw error;
       platform.log.warn({ error: (error as Error).message }, 'a step of a build could not be recorded yet; tried again');
       await delay(pause);
     }

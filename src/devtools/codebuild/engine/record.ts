@@ -1,11 +1,12 @@
 /** How a build's rows change: always phase, status, event and wake-up in one transaction, and only by the process that owns the build. */
+import { storable } from '../../../platform/database/unstorable.ts';
 import type { Platform, Transaction } from '../../../platform/platform.ts';
 import { wakeBatches } from '../batches/wake.ts';
 import { reportStatus } from '../build-status/report.ts';
 import { emitPhaseChange, emitStateChange } from '../events.ts';
 import { FLEET_RECONCILER } from '../fleets/tables.ts';
 import { abandonReports } from '../reports/handing-in.ts';
-import type { FinalStatus, PhaseOutcome, PhaseType } from '../runner/outcome.ts';
+import type { FinalStatus, PhaseContext, PhaseOutcome, PhaseType } from '../runner/outcome.ts';
 import type { PhaseStep } from '../runner/world.ts';
 import type { BuildRow, StoredArtifact, StoredPhase } from '../tables.ts';
 import { overTopic, QUEUE_TOPIC } from '../topics.ts';
@@ -75,7 +76,7 @@ export async function endLocked(tx: Transaction, platform: Platform, row: BuildR
     machine: null,
     credential_hash: null,
     exported_variables: ending.exportedVariables ? JSON.stringify(ending.exportedVariables) : null,
-    batchspec: ending.batchspec ?? null,
+    batchspec: ending.batchspec === undefined ? null : storable(ending.batchspec),
   });
   await abandonReports(tx, row.id);
   await emitPhaseChange(tx, after, completed);
@@ -127,6 +128,11 @@ function stored(changes: Changes): Record<string, unknown> {
   };
 }
 
+/** Messages quote what users wrote, and a phase that could not be recorded would never end. */
+export function storableContexts(contexts: PhaseContext[]): PhaseContext[] {
+  return contexts.map(({ statusCode, message }) => ({ statusCode, message: storable(message) }));
+}
+
 /** The phases with the last one closed and the next one open. */
 export function turnTo<Type extends string = PhaseType>(
   phases: StoredPhase<Type>[],
@@ -141,7 +147,7 @@ export function turnTo<Type extends string = PhaseType>(
     phaseStatus: outcome.status,
     endTime: now.toISOString(),
     durationInSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(open.startTime)) / 1000)),
-    ...(outcome.contexts.length > 0 ? { contexts: outcome.contexts } : {}),
+    ...(outcome.contexts.length > 0 ? { contexts: storableContexts(outcome.contexts) } : {}),
   };
   return { phases: [...phases.slice(0, -1), completed, { phaseType: next, startTime: now.toISOString() }], completed };
 }
