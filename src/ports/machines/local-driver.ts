@@ -112,6 +112,7 @@ export class LocalDriver implements MachineDriver {
   }
 
   async #try(groups: ControlGroups | undefined, use: (machine: Machine) => Promise<void>): Promise<void> {
+    for (const old of this.#idsOfDirectories().filter(isStaleProbe)) await this.#obliterate(old, false, groups);
     const id = `probe-${process.pid}-${Date.now()}`;
     try {
       const machine = await this.#make({ id, env: {}, network: 'host' }, groups, '', undefined);
@@ -184,6 +185,14 @@ export class LocalDriver implements MachineDriver {
   #leftoverPipes(): string[] {
     return existsSync(this.#directory) ? readdirSync(this.#directory).filter((name) => name.startsWith('.pipes-')) : [];
   }
+}
+
+/** A probe takes a moment: one so old was left behind by a crash, while a younger one may be another process's. */
+const staleProbeMs = 10 * 60_000;
+
+function isStaleProbe(id: string): boolean {
+  const began = /^probe-\d+-(\d+)$/.exec(id)?.[1];
+  return began !== undefined && Date.now() - Number(began) > staleProbeMs;
 }
 
 /** The builder and process 1 of a sandbox, and the program that enters it, are in the machine's group but not of the user's making. */

@@ -100,6 +100,18 @@ for (const subject of realSubjects) {
       }
     });
 
+    test('leaves half-made and damaged machines that are discarded one by one', async () => {
+      await using bench = new Bench(subject);
+      const machines = join(bench.dataDir, 'machines', bench.driver.name);
+      for (const id of ['empty', 'damaged']) mkdirSync(join(machines, id), { recursive: true });
+      writeFileSync(join(machines, 'damaged', 'state.json'), '{"spec":');
+      for (const id of ['empty', 'damaged']) {
+        assert.equal(await bench.driver.adopt(id), undefined);
+        await bench.driver.discard(id);
+      }
+      assert.deepEqual(await leftovers(bench.dataDir), nothing);
+    });
+
     test('leaves half-made and damaged machines that are swept away', async () => {
       await using bench = new Bench(subject);
       const machines = join(bench.dataDir, 'machines', bench.driver.name);
