@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { loadModel } from '../platform/model.ts';
 import { doors } from './doors/index.ts';
 import type { Exchange, Gateway, IncomingCall } from './exchange.ts';
@@ -38,7 +38,7 @@ export async function listen(
   // Bodies are read (or streamed) by the steps, whatever their type says.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  app.setErrorHandler((error, request, reply) => unexpected(gateway, error as Error, request, reply));
+  app.setErrorHandler((error, request, reply) => unexpected(gateway, error as FastifyError, request, reply));
   for (const door of doors) door(app, gateway);
   app.all('/*', (request, reply) => answer(gateway, request, reply));
   app.setNotFoundHandler((request, reply) => answer(gateway, request, reply));
@@ -48,7 +48,10 @@ export async function listen(
 }
 
 /** Of a door; the steps write their own errors. What broke is the log's, not the caller's. */
-function unexpected({ platform }: Gateway, error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function unexpected({ platform }: Gateway, error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { statusCode = 500, message } = error;
+  // Fastify's own, such as a content type that is none.
+  if (statusCode < 500) return reply.code(statusCode).send({ message });
   const requestId = randomUUID();
   platform.log.error({ error, requestId, path: request.routeOptions.url }, 'a request failed inside Penstock');
   return reply.code(500).send({ message: `An internal error occurred; the server's log tells more under the request id ${requestId}.` });
