@@ -1,18 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventTime } from './events.ts';
-import { logsOf, parseBuildId, projectNameOf } from './names.ts';
+import { logsOf, parseBuildId, parseBuildRef, projectNameOf } from './names.ts';
 import { isInline, repositoryOf } from './rules.ts';
 
 const place = { account: '111122223333', region: 'eu-west-1' };
 const id = '0a1b2c3d-0000-4000-8000-000000000000';
 
 test('build ids by name and ARN, and nothing else', () => {
-  assert.deepEqual(parseBuildId(place, `app:${id}`), { project: 'app', id });
-  assert.deepEqual(parseBuildId(place, `arn:aws:codebuild:eu-west-1:111122223333:build/app:${id}`), { project: 'app', id });
+  const build = { ...place, project: 'app', id };
+  assert.deepEqual(parseBuildId(place, `app:${id}`), build);
+  assert.deepEqual(parseBuildId(place, `arn:aws:codebuild:eu-west-1:111122223333:build/app:${id}`), build);
   for (const bad of ['app', id, `app:${id}:x`, `:${id}`, 'app:xyz', `arn:aws:codebuild:us-east-1:111122223333:build/app:${id}`]) {
     assert.equal(parseBuildId(place, bad), undefined, bad);
   }
+});
+
+test("another account's builds by ARN, where they may be", () => {
+  const arn = `arn:aws:codebuild:eu-west-1:999999999999:build/app:${id}`;
+  assert.equal(parseBuildId(place, arn), undefined);
+  assert.deepEqual(parseBuildRef(place, arn), { ...place, account: '999999999999', project: 'app', id });
 });
 
 test('projects by name and ARN of this account and region', () => {
