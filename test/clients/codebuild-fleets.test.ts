@@ -95,6 +95,8 @@ describe('a fleet', () => {
     ['Lambda', { environmentType: 'LINUX_LAMBDA_CONTAINER' }, /not supported for fleets/],
     ['an instance type', { computeType: 'CUSTOM_INSTANCE_TYPE', computeConfiguration: { instanceType: 'm7.large' } }, /not available/],
     ['attributes that are not given', { computeType: 'ATTRIBUTE_BASED_COMPUTE' }, /computeConfiguration is a required field/],
+    ['attributes that are impossible', { computeConfiguration: { vCpu: 2, memory: -1 } }, /memory must be between 0 and 65536/],
+    ['Lambda’s compute types', { computeType: 'BUILD_LAMBDA_1GB' }, /BUILD_LAMBDA_1GB is not supported for fleets/],
     ['a network', { vpcConfig: { vpcId: 'vpc-1', subnets: ['subnet-1'], securityGroupIds: ['sg-1'] } }, /vpcConfig is not available/],
     ['a proxy', { proxyConfiguration: { defaultBehavior: 'DENY_ALL' } }, /proxyConfiguration is not available/],
     ['an image of a machine', { imageId: 'ami-1' }, /imageId is not available/],

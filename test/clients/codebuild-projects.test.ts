@@ -111,6 +111,7 @@ const broken: [why: string, change: Partial<CreateProjectCommandInput>][] = [
   ['a time-out of 4 minutes', { timeoutInMinutes: 4 }],
   ['a role of another account', { serviceRole: 'arn:aws:iam::999999999999:role/x' }],
   ['a role that is no ARN', { serviceRole: 'builds' }],
+  ['no processor', { environment: { ...environment, computeConfiguration: { vCpu: -1 } } }],
   ['room for no build', { concurrentBuildLimit: 0 }],
   ['a negative number of retries', { autoRetryLimit: -1 }],
   ['a tag without a key', { tags: [{ value: 'v' }] }],

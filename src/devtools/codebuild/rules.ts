@@ -25,6 +25,8 @@ interface Limits {
 }
 
 const MAX_SECONDARIES = 12;
+/** vCPUs, GiB; far above what any machine has, and nothing that a limit could not be set to */
+const MAX_COMPUTE = 65_536;
 const IDENTIFIER = /^[A-Za-z0-9_]{1,127}$/;
 /** A pipeline's artifacts are identified by their names, which may have dashes. */
 const ARTIFACT_NAME = /^[A-Za-z0-9_-]{1,127}$/;
@@ -172,8 +174,17 @@ function checkIdentifiers(what: 'source' | 'artifact', identifiers: (string | un
 
 function checkEnvironment(environment: Environment): void {
   checkVariables(environment.environmentVariables ?? []);
+  checkCompute(environment.computeConfiguration);
   if (environment.registryCredential && environment.imagePullCredentialsType !== 'SERVICE_ROLE') {
     throw invalid('Invalid environment: imagePullCredentialsType must be SERVICE_ROLE when registryCredential is set');
+  }
+}
+
+/** Of a build or of a fleet: machines of these sizes can at least be asked for. */
+export function checkCompute({ vCpu = 0, memory = 0, disk = 0 }: NonNullable<Environment['computeConfiguration']> = {}): void {
+  for (const [name, value] of Object.entries({ vCpu, memory, disk })) {
+    // 0 is what some tools send for what nobody gave.
+    if (value < 0 || value > MAX_COMPUTE) throw invalid(`Invalid compute configuration: ${name} must be between 0 and ${MAX_COMPUTE}`);
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the model cannot say of fleets, and what of them this installation does not have. */
 import type { Input } from '../../../platform/service.ts';
-import { invalid } from '../rules.ts';
+import { checkCompute, invalid } from '../rules.ts';
 import type { FleetDefinition } from './tables.ts';
 
 type Given = Partial<Input<'codebuild', 'CreateFleet'>>;
@@ -36,6 +36,8 @@ function checkFleet({ baseCapacity, environmentType, computeType, computeConfigu
     throw invalid(`Invalid fleet: environment type ${environmentType} is not available in this installation`);
   }
   if (environmentType.includes('LAMBDA')) throw invalid(`Invalid fleet: environment type ${environmentType} is not supported for fleets`);
+  if (computeType.startsWith('BUILD_LAMBDA_')) throw invalid(`Invalid fleet: compute type ${computeType} is not supported for fleets`);
+  checkCompute(computeConfiguration);
   if (computeType === 'ATTRIBUTE_BASED_COMPUTE' && !computeConfiguration) {
     throw invalid('Invalid fleet: computeConfiguration is a required field for compute type ATTRIBUTE_BASED_COMPUTE');
   }
