@@ -51,6 +51,9 @@ test('a project is made with CodeBuild’s defaults, changed, found by name and 
   assert.equal(changed!.timeoutInMinutes, 10);
   assert.equal(changed!.sourceVersion, 'main', 'what was not given stays');
   assert.deepEqual(changed!.tags, []);
+  const vpcConfig = { vpcId: 'vpc-1', subnets: ['subnet-1'], securityGroupIds: ['sg-1'] };
+  assert.deepEqual((await codebuild.updateProject({ name: 'app', vpcConfig })).project!.vpcConfig, vpcConfig);
+  assert.equal((await codebuild.updateProject({ name: 'app', vpcConfig: {} })).project!.vpcConfig, undefined);
 
   await assert.rejects(
     bench.project('app', commands('true')),

@@ -265,6 +265,8 @@ function withDefaults(ctx: RequestContext, name: string, given: Given): ProjectD
   if (definition.secondaryArtifacts) {
     definition.secondaryArtifacts = definition.secondaryArtifacts.map((item) => artifactDefaults(item, item.artifactIdentifier ?? name));
   }
+  // Without anything in it a VPC goes away, as infrastructure tools do it.
+  if (definition.vpcConfig && Object.keys(definition.vpcConfig).length === 0) definition.vpcConfig = undefined;
   // -1 takes the limit away, as the console and CloudFormation do it.
   if (definition.concurrentBuildLimit === -1) definition.concurrentBuildLimit = undefined;
   if (source) definition.source = { ...source, insecureSsl: source.insecureSsl ?? false };
