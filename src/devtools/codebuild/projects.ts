@@ -16,7 +16,7 @@ import { forgetResourcePolicy } from './sharing/shared.ts';
 import type { ProjectDefinition, ProjectRow } from './tables.ts';
 import { tagMap } from './tags.ts';
 import { CACHE_TOPIC } from './topics.ts';
-import { findWebhookOf, findWebhooksOf, forgetWebhook } from './webhooks/rows.ts';
+import { findWebhookOf, forgetWebhook } from './webhooks/rows.ts';
 
 const UNIQUE_VIOLATION = '23505';
 const DEFAULT_TIMEOUT_MINUTES = 60;
@@ -130,12 +130,9 @@ export const batchGetProjects = operation('codebuild', 'BatchGetProjects', {
   async handle(ctx, { names }) {
     const wanted = [...new Set(names)];
     const rows = await Promise.all(wanted.map((name) => findNamed(ctx, name)));
-    const webhooks = await findWebhooksOf(
-      ctx,
-      rows.flatMap((row) => row?.id ?? []),
-    );
+    const projects = rows.map(async (row) => row && describeProject(ctx, row, await findWebhookOf(ctx, row.id)));
     return {
-      projects: rows.flatMap((row) => (row ? [describeProject(ctx, row, webhooks.get(row.id))] : [])),
+      projects: (await Promise.all(projects)).filter((project) => project !== undefined),
       projectsNotFound: wanted.filter((_, index) => !rows[index]),
     };
   },

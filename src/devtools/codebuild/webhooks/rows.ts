@@ -1,5 +1,7 @@
 /** Webhooks as they are stored and shown, and their secrets. */
 import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
+import { batchedRead } from '../../../platform/database/batch.ts';
 import type { Platform, Reader, Transaction } from '../../../platform/platform.ts';
 import type { RemoteRepository } from '../providers/provider.ts';
 import { remoteRepository, remoteServer } from '../providers/provider.ts';
@@ -48,15 +50,19 @@ export function describeWebhook(platform: Pick<Platform, 'config' | 'keyring'>, 
   };
 }
 
-export function findWebhookOf({ read }: { read: Reader }, projectId: string): Promise<WebhookRow | undefined> {
-  return read.selectFrom('codebuild.webhooks').selectAll().where('project_id', '=', projectId).executeTakeFirst();
-}
+/** By the project's id. Whoever asks at the same moment shares the question, and the row: nobody may change it. */
+const webhookBatch = batchedRead<string, WebhookRow | undefined>({
+  key: (projectId) => projectId,
+  async run(read, projectIds) {
+    const found = read.selectFrom('codebuild.webhooks').selectAll();
+    const rows = await found.where('project_id', '=', sql<string>`any(${projectIds}::uuid[])`).execute();
+    const byProject = new Map(rows.map((row) => [row.project_id, row]));
+    return projectIds.map((id) => byProject.get(id));
+  },
+});
 
-/** By the projects' ids. */
-export async function findWebhooksOf({ read }: { read: Reader }, projectIds: string[]): Promise<Map<string, WebhookRow>> {
-  if (projectIds.length === 0) return new Map();
-  const rows = await read.selectFrom('codebuild.webhooks').selectAll().where('project_id', 'in', projectIds).execute();
-  return new Map(rows.map((row) => [row.project_id, row]));
+export function findWebhookOf(ctx: { read: Reader }, projectId: string): Promise<WebhookRow | undefined> {
+  return webhookBatch(ctx, projectId);
 }
 
 /** With its project: the hook at the provider goes afterwards. */
