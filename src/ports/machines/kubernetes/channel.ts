@@ -103,7 +103,7 @@ export class Channel implements AsyncIterable<Output> {
 
   #take(number: number, content: Buffer): void {
     if (number === STATUS) {
-      this.#status = JSON.parse(content.toString());
+      this.#status = statusOf(content);
       this.#close();
       this.#socket.close();
     } else if ((number === STDOUT || number === STDERR) && content.length > 0) {
@@ -117,6 +117,15 @@ export class Channel implements AsyncIterable<Output> {
   #close(): void {
     this.#closed = true;
     this.#wake();
+  }
+}
+
+/** Undefined when it cannot be read: then nobody knows how the command ended. */
+function statusOf(content: Buffer): V1Status | undefined {
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    return undefined;
   }
 }
 

@@ -127,7 +127,11 @@ class Execution {
     this.#channel
       .send(Buffer.from(stage))
       .then(() => (stdin ? feed(this.#channel, stdin) : undefined))
-      .catch(() => undefined);
+      .catch((error) => {
+        // Of what the command shall read, not of the way there: it would wait for the rest for ever.
+        this.#failure ??= { error };
+        this.#end(0);
+      });
   }
 
   readonly #abort = (): void => {

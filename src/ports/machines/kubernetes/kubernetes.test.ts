@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { finish, sh, underWay } from '../contract-bench.ts';
 import { ExecStartError, ImagePullError, type Machine, type MachineDriver, type MachineSpec } from '../port.ts';
@@ -133,6 +134,19 @@ describe('pods of a cluster', { skip: whyNoCluster() }, () => {
         },
       });
       assert.deepEqual([result.exitCode, taken], [0, 20_000_000]);
+    });
+  });
+
+  test('end a command whose input breaks off', async () => {
+    await withMachine(async (machine) => {
+      const stdin = Readable.from(
+        (async function* () {
+          yield Buffer.from('a part');
+          throw new Error('no more of it');
+        })(),
+      );
+      await assert.rejects(machine.exec({ ...sh('cat'), stdin }), /no more of it/);
+      assert.equal((await finish(machine, sh('ps | grep -c "[c]at$"'))).stdout, '0\n');
     });
   });
 
